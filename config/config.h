@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The node file (/etc/sluice/sluice.yaml) as the daemon uses it. docs/configuration.md says what
+// each key means; it is made from the same table (config/schema.c) that reads and checks the file.
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_UPLINKS_MAX 2
+#define CONFIG_RANGES_MAX  64
+#define CONFIG_CPUS_MAX    64
+
+// One address family each; IPv4 is IPv4-mapped, its prefix_len 96 more.
+struct config_range {
+    struct in6_addr subnet;
+    uint8_t prefix_len;
+    struct in6_addr gateway; // on the ToRs
+};
+
+// Of `netdev` and `devargs` exactly one is not "".
+struct config_device {
+    char name[64];     // default: the netdev's name, or the devargs up to the first comma
+    char netdev[16];   // a kernel netdev
+    char devargs[256]; // a DPDK device
+    bool xdp;          // netdev: AF_XDP (falls back to AF_PACKET); false: AF_PACKET at once
+};
+
+enum config_idle { CONFIG_IDLE_ADAPTIVE, CONFIG_IDLE_POLL };
+enum config_offload { CONFIG_OFFLOAD_OFF, CONFIG_OFFLOAD_AUTO, CONFIG_OFFLOAD_REQUIRE };
+
+struct config {
+    unsigned n_uplinks;
+    struct config_device uplinks[CONFIG_UPLINKS_MAX];
+    unsigned n_ranges;
+    struct config_range ranges[CONFIG_RANGES_MAX];
+
+    // workers:
+    unsigned n_cpus; // 0: one worker on the last CPU the process may use
+    unsigned cpus[CONFIG_CPUS_MAX];
+    enum config_idle idle;
+    unsigned max_sleep_us;
+
+    // memory:
+    unsigned memory_mb;
+    unsigned mbufs;
+
+    // router:
+    uint8_t router_mac[6];
+    struct in6_addr icmp_source4, icmp_source6; // all zeroes: none
+    unsigned icmp_errors_per_s;
+
+    // host: the way to the host's own stack; host_device.name "" if there is none
+    struct config_device host_device;
+    uint8_t host_mac[6];
+    unsigned n_host_addresses;
+    struct in6_addr host_addresses[4];
+
+    unsigned mtu;
+
+    // gateway_probe:
+    unsigned probe_interval_ms;
+    unsigned probe_misses; // so many unanswered: the gateway does not answer there
+
+    // announce:
+    unsigned announce_count;
+    unsigned announce_interval_ms;
+
+    enum config_offload offload;
+
+    char socket[108];      // control socket
+    char socket_group[33]; // may read; "" for root's group
+    char state[256];       // SQLite file
+    char log_level[8];     // err, warn, info, dbg
+};
+
+// Fills in every default.
+void config_defaults(struct config *config);
+// Reads and checks a file. 0, or a negative errno with *error set to one line per fault,
+// `FILE:LINE: KEY: VALUE: what is wrong; what to do`; the caller frees it.
+int config_load(const char *path, struct config *config, char **error);
+// The same for text in memory; `name` stands for the file in messages. For tests and the fuzzer.
+int config_parse(const char *name, const char *text, size_t size, struct config *config,
+                 char **error);

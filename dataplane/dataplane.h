@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The dataplane as the control thread sees it. Every function here is for the control thread only
+// (the EAL main lcore); none is for workers. What a function changes is published to the workers by
+// RCU: when it returns, all workers forward by the change.
+//
+// Errors: functions that can fail return 0 or a negative errno. Where there is a `char **error`, it
+// is set to a sentence that names the value and the remedy; the caller frees it.
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/rule.h"
+
+#define DP_WORKERS_MAX  64
+#define DP_GATEWAYS_MAX 64
+#define DP_MEMBERS_MAX  2
+#define DP_BUCKETS      64 // of the member map; a power of two
+#define DP_NAME_SIZE    64
+
+enum dp_idle {
+    DP_IDLE_ADAPTIVE, // spin under load, sleep up to max_sleep_us when idle
+    DP_IDLE_POLL,     // never sleep
+};
+
+struct dp_config {
+    unsigned n_workers;
+    unsigned worker_cpus[DP_WORKERS_MAX]; // one worker thread, pinned, on each
+    enum dp_idle idle;
+    unsigned max_sleep_us;
+    unsigned memory_mb;               // for DPDK: packet buffers and tables
+    unsigned mbufs;                   // packet buffers in all
+    struct rte_ether_addr router_mac; // what pods see as their gateway's MAC
+    // Source of ICMP errors about packets that came from an uplink; all zeroes: none are sent
+    // there. (About a pod's packets the source is the pod's gateway address.)
+    struct in6_addr icmp_source4, icmp_source6;
+    unsigned icmp_errors_per_s; // of each port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f)
+};
+
+// Starts EAL and the workers. Call once. `hugepages` tells afterwards whether there were any.
+int dp_init(const struct dp_config *config, bool *hugepages, char **error);
+// Stops the workers, closes all ports.
+void dp_fini(void);
+
+enum dp_port_kind {
+    DP_PORT_UPLINK,
+    DP_PORT_POD,
+    DP_PORT_HOST, // the way to the host's own network stack; guarded like a pod's
+};
+
+enum dp_driver {
+    DP_DRIVER_DPDK,      // a DPDK device by devargs
+    DP_DRIVER_AF_XDP,    // a kernel netdev
+    DP_DRIVER_AF_PACKET, // a kernel netdev, slower
+};
+
+struct dp_port_params {
+    uint16_t no; // 1 to PORT_MAX, not in use
+    enum dp_port_kind kind;
+    char name[DP_NAME_SIZE];   // for people; unique
+    char netdev[DP_NAME_SIZE]; // a kernel netdev, or "" and
+    char devargs[256];         // a DPDK device: "0000:03:00.0", "net_tap0,iface=t0", ...
+    bool no_xdp;               // take AF_PACKET at once for netdev
+    uint16_t mtu;              // of IP packets sent to this port, bytes
+    struct rte_ether_addr
+        mac; // pod and host: the pod's; uplink: the node's (zero: keep the device's)
+             // Uplinks only: the device's own MAC is written here.
+};
+
+struct dp_port_info {
+    struct dp_port_params params;
+    enum dp_driver driver;
+    struct rte_ether_addr device_mac;
+    uint16_t ethdev; // DPDK's port id
+    uint16_t n_rxq, n_txq;
+    char fallback[160]; // why AF_PACKET and not AF_XDP; "" if it was not a fallback
+};
+
+// Opens the device, configures and starts it, and lets the workers poll it. A pod port passes no
+// packet until guard rules for it are there.
+int dp_port_add(const struct dp_port_params *params, char **error);
+// Rules that name the port must be gone. Returns when no worker refers to it and the device is
+// closed.
+int dp_port_del(uint16_t no, char **error);
+// NULL if there is no such port; valid until dp_port_del.
+const struct dp_port_info *dp_port_get(uint16_t no);
+// The device's link as its driver tells it; kernel netdevs are watched by control/, AF_XDP does not
+// tell.
+bool dp_port_link(uint16_t no);
+
+// Adds a rule to its software table. The rule is copied; *slot names it for dp_rule_stats and
+// dp_rule_del. Shapes that the tables take so far:
+//   guard:   in_port, eth_src, ip_src with all bits -> goto_table (one per address of a pod);
+//   `gateway` is the
+//            index of the address's range
+//   forward: ip_dst with all bits -> set_eth_src, set_eth_dst, dec_ttl, output
+//            in_port of uplinks is not matched: a miss from an uplink is no_such_pod
+//   forward: ip_src prefix, priority 0 -> uplinks:gateway (the default of a range)
+//   others:  -ENOTSUP
+int dp_rule_add(const struct rule *rule, uint32_t *slot, char **error);
+int dp_rule_del(uint32_t slot);
+struct dp_rule_stats {
+    uint64_t packets, bytes;
+};
+void dp_rule_stats(uint32_t slot, struct dp_rule_stats *stats);
+
+// A range: its addresses are reached by the uplinks only through this gateway.
+struct dp_gateway {
+    struct in6_addr address;
+    struct in6_addr subnet;
+    uint8_t prefix_len; // of the in6_addr: 96 more than an IPv4 prefix's
+};
+// The ranges; set once before ports are added.
+int dp_gateways_set(const struct dp_gateway *gateways, unsigned n);
+
+// The member map: for each range and each bucket of the flow hash, the uplink and the MAC of the
+// gateway there.
+struct dp_member_map {
+    struct {
+        bool valid; // false: no_gateway
+        struct {
+            uint16_t port;
+            struct rte_ether_addr gateway_mac;
+        } bucket[DP_BUCKETS];
+    } gateway[DP_GATEWAYS_MAX];
+    struct rte_ether_addr src_mac; // the node's, on every uplink
+};
+int dp_member_map_set(const struct dp_member_map *map);
+
+// What the workers handed over: ARP replies and neighbour advertisements from uplinks.
+struct dp_punt {
+    uint16_t port;
+    uint16_t len;
+    uint8_t data[256]; // the frame's beginning, from the Ethernet header
+};
+// Takes up to n; returns how many.
+unsigned dp_punt_recv(struct dp_punt *punts, unsigned n);
+// Sends a frame of the daemon's own out of a port (counted as originated). -ENOBUFS if it cannot
+// now.
+int dp_inject(uint16_t port, const void *frame, size_t len);
+
+struct dp_port_stats {
+    uint64_t rx_packets, rx_bytes;
+    uint64_t tx_packets, tx_bytes;
+    uint64_t originated; // by the daemon in answer to this port's packets (ICMP errors, fragments)
+                         // or injected to it
+    uint64_t rx_missed;  // what the device itself lost before the daemon saw it
+    uint64_t drops[DROP_N];
+};
+int dp_port_stats(uint16_t no, struct dp_port_stats *stats);
+
+// The sum rule over all ports, removed ones included: rx + originated == tx + sum of drops +
+// in_flight. Exact when in_flight is read while no traffic flows; else the counters are of slightly
+// different instants.
+struct dp_totals {
+    uint64_t rx, originated, tx, drops[DROP_N], in_flight;
+};
+void dp_totals(struct dp_totals *totals);
+
+struct dp_worker_stats {
+    unsigned cpu;
+    unsigned n_queues;
+    uint64_t polls;        // loop iterations
+    uint64_t bursts;       // receive bursts that held packets
+    uint64_t packets;      // received
+    uint64_t busy_cycles;  // TSC cycles in iterations that had packets
+    uint64_t idle_cycles;  // TSC cycles spinning without
+    uint64_t sleep_cycles; // TSC cycles asleep
+    uint64_t sleeps;
+};
+unsigned dp_n_workers(void);
+void dp_worker_stats(unsigned worker, struct dp_worker_stats *stats);
+uint64_t dp_tsc_hz(void);
+
+struct dp_memory {
+    uint32_t mbufs, mbufs_free;
+    uint32_t forward_rules, forward_rules_max;
+};
+void dp_memory(struct dp_memory *memory);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Why a packet that came in did not go out: the one list of names, the same in code, on the control
+// socket, in `sluicectl stats` and in docs. Each packet received or originated is sent, or counted
+// under one of these at the port it came in by, or is in flight. There is no "other".
+#pragma once
+
+#include <stdint.h>
+
+// X(name, what it means)
+#define DROP_REASONS(X)                                                                            \
+    /* parse */                                                                                    \
+    X(runt, "frame shorter than an Ethernet header")                                               \
+    X(eth_not_ours, "from an uplink, for another station's MAC address")                           \
+    X(eth_type, "EtherType that is not IPv4, IPv6 or ARP")                                         \
+    X(vlan, "VLAN-tagged frame on a port without VLANs")                                           \
+    X(ipv4_header, "IPv4 header cut short, of a wrong version or length")                          \
+    X(ipv4_checksum, "IPv4 header checksum wrong")                                                 \
+    X(ipv6_header, "IPv6 header cut short, of a wrong version or length")                          \
+    X(l4_header, "TCP, UDP, SCTP or ICMP header cut short")                                        \
+    X(arp_malformed, "ARP frame cut short or not Ethernet/IPv4")                                   \
+    X(nd_malformed, "ND message cut short, hop limit not 255, or wrong options")                   \
+    X(martian, "source or destination address that must not be on a wire")                         \
+    /* guard */                                                                                    \
+    X(guard_eth_src, "pod sent with a MAC address that is not its own")                            \
+    X(guard_ip_src, "pod sent with an IP address that is not its own")                             \
+    X(guard_arp, "pod's ARP claims a MAC or an address that is not its own")                       \
+    X(guard_nd, "pod's ND message claims a MAC or an address that is not its own")                 \
+    X(guard_control,                                                                               \
+      "pod sent LACP, LLDP, STP, BFD, a router advertisement, a redirect or DHCP server messages") \
+    /* policy */                                                                                   \
+    X(policy, "an operator's rule says drop")                                                      \
+    /* forward */                                                                                  \
+    X(no_such_pod, "from an uplink, for an address no attached pod has")                           \
+    X(no_gateway, "no uplink is up with a gateway that answers")                                   \
+    X(multicast, "IP multicast or broadcast, which is not routed")                                 \
+    X(ttl_expired, "TTL or hop limit used up")                                                     \
+    X(too_big, "larger than the outgoing MTU and not to be fragmented")                            \
+    X(fragment_failed, "no buffers to fragment the packet")                                        \
+    X(link_local, "IPv6 link-local address, which is not routed")                                  \
+    /* neighbours */                                                                               \
+    X(arp_not_for_us,                                                                              \
+      "ARP request for an address that is not ours to answer, or a reply nobody asked for")        \
+    X(arp_announcement,                                                                            \
+      "a pod's own ARP probe or announcement; the daemon announces its pods itself")               \
+    X(nd_not_for_us, "neighbour solicitation or advertisement that is not ours to answer")         \
+    X(nd_dad, "a pod's own duplicate address detection; its addresses are known to be unique")     \
+    X(router_solicitation, "router solicitation; pods are configured by the plugin")               \
+    /* punt */                                                                                     \
+    X(punted, "handed to the control thread, which uses it up (gateway's ARP and ND answers)")     \
+    X(punt_full, "the queue to the control thread is full")                                        \
+    X(punt_rate, "over the rate of packets that a port may hand to the control thread")            \
+    /* output */                                                                                   \
+    X(tx_full, "the outgoing port's queue is full")                                                \
+    X(handoff_full, "the queue to the worker that owns the outgoing port is full")                 \
+    X(port_gone, "the outgoing port was removed while the packet was under way")
+
+enum drop_reason {
+#define X(name, text) DROP_##name,
+    DROP_REASONS(X)
+#undef X
+        DROP_N
+};
+
+// Both return static strings.
+const char *drop_name(enum drop_reason reason);
+const char *drop_text(enum drop_reason reason);
