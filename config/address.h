@@ -14,7 +14,7 @@
 // (write 1.2.3.4).
 int address_parse(const char *text, struct in6_addr *ip);
 // "10.1.10.0/24" or "fd00::/64"; prefix_len counts from the mapped address's start (an IPv4 /24 is
-// 120). -EINVAL if it is none. Host bits may be set; see address_in_prefix to check.
+// 120). -EINVAL if it is none. Host bits may be set.
 int address_parse_prefix(const char *text, struct in6_addr *ip, uint8_t *prefix_len);
 // Writes at most ADDRESS_TEXT bytes; returns buf.
 char *address_format(const struct in6_addr *ip, char buf[ADDRESS_TEXT]);
