@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# The lab's node: the daemon and the pods.
+# shellcheck shell=bash
+
+node_make() {
+	ns_add node
+}
+
+node_file() {
+	local r
+	cat <<EOT
+uplinks:
+  - netdev: up0
+  - netdev: up1
+ranges:
+EOT
+	for r in "${ranges4[@]}"; do
+		printf '  - subnet: %s.0/24\n    gateway: %s.1\n' "$r" "$r"
+	done
+	for r in "${ranges6[@]}"; do
+		printf '  - subnet: "%s:/64"\n    gateway: "%s:1"\n' "$r" "$r"
+	done
+	cat <<EOT
+socket: $run/control.sock
+state: $run/state.db
+EOT
+}
+
+# The CNI configuration of a range: one IPv4 and one IPv6 address. Usage: cni_file 0|1
+cni_file() {
+	local r=$1
+	jq -n --arg name "range$r" --arg socket "$run/control.sock" --arg dir "$run/ipam" \
+		--arg net4 "${ranges4[$r]}.0/24" --arg gw4 "${ranges4[$r]}.1" \
+		--arg net6 "${ranges6[$r]}:/64" --arg gw6 "${ranges6[$r]}:1" '{
+		cniVersion: "1.0.0", name: $name, type: "sluice", socket: $socket, mtu: 1500,
+		ipam: {type: "host-local", dataDir: $dir,
+			ranges: [[{subnet: $net4, gateway: $gw4}], [{subnet: $net6, gateway: $gw6}]],
+			routes: [{dst: "0.0.0.0/0"}, {dst: "::/0"}]}}'
+}
+
+# Usage: cni ADD|DEL|CHECK RANGE POD [CONFIGURATION]; prints the plugin's result.
+cni() {
+	ns_exec node env -i PATH="$PATH" CNI_COMMAND="$1" CNI_CONTAINERID="$prefix-$3" \
+		CNI_NETNS="/run/netns/$prefix-pod-$3" CNI_IFNAME=eth0 CNI_PATH="$build/cni:/usr/lib/cni:/opt/cni/bin" \
+		"$(binary sluice)" <"${4:-$run/cni$2.json}"
+}
+
+pod_add() { # POD RANGE
+	local pod=$1 range=$2
+	ns_exists "pod-$pod" && die "there is a pod $pod already"
+	# IPv6 addresses must be usable at once; the rest of the pod's settings are the plugin's job.
+	ip netns add "$prefix-pod-$pod"
+	ns_ip "pod-$pod" link set lo up
+	ns_sysctl "pod-$pod" net.ipv4.ping_group_range='0 2147483647'
+	if ! cni ADD "$range" "$pod" >"$run/pods/$pod.json"; then
+		say "the plugin could not attach $pod: $(cat "$run/pods/$pod.json")"
+		cni DEL "$range" "$pod" >/dev/null 2>&1 || :
+		ip netns del "$prefix-pod-$pod"
+		rm -f "$run/pods/$pod.json"
+		return 1
+	fi
+	echo "$range" >"$run/pods/$pod.range"
+}
+
+pod_del() { # POD
+	local pod=$1 status=0
+	[ -e "$run/pods/$pod.range" ] || die "there is no pod $pod"
+	cni DEL "$(cat "$run/pods/$pod.range")" "$pod" || status=1
+	ns_end "pod-$pod"
+	rm -f "$run/pods/$pod".*
+	return $status
+}
+
+pods() {
+	local file
+	for file in "$run"/pods/*.range; do
+		[ -e "$file" ] && basename "$file" .range
+	done
+	return 0
+}
+
+# Usage: pod_ip POD 4|6
+pod_ip() {
+	jq -r --arg v "$2" '[.ips[].address | select(contains(":") == ($v == "6"))][0] // empty | split("/")[0]' \
+		"$run/pods/$1.json"
+}
+
+pod_mac() {
+	ns_ip "pod-$1" -j link show eth0 | jq -r '.[0].address'
+}
+
+daemon_start() {
+	process_alive "$run/sluiced.pid" && return 0
+	need_binaries sluiced sluicectl
+	start_process "$run/sluiced.pid" "$run/sluiced.log" \
+		ip netns exec "$prefix-node" env ${SLUICE_DAEMON_ENV:-} "$(binary sluiced)" --config "$run/sluice.yaml"
+	wait_until 60 daemon_settled && process_alive "$run/sluiced.pid" && return 0
+	tail -n 20 "$run/sluiced.log" >&2
+	die "the daemon does not answer; its log is $run/sluiced.log"
+}
+
+# It answers, or it is gone.
+daemon_settled() {
+	! process_alive "$run/sluiced.pid" || sluicectl status
+}
+
+sluicectl() {
+	"$(binary sluicectl)" --socket "$run/control.sock" "$@"
+}
