@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A contender's process, and how long its busy thread has run."""
+
+import ctypes
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def start(command, log, cpus, **kwargs):
+    """Starts a process that may use `cpus`, that Ctrl-C at the terminal does not reach, and that
+    dies with us whatever happens. Its standard input stays open and silent: testpmd ends with it."""
+
+    def child():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, cpus)
+
+    with open(log, "ab") as output:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output,
+                                start_new_session=True, preexec_fn=child, **kwargs)
+
+
+def stop(process):
+    if process is None:
+        return
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for(ready, process, log, what, seconds=60):
+    """Waits until ready() gives something true and returns it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if process.poll() is not None:
+            raise RuntimeError(f"{what} ended with status {process.returncode}:\n{tail(log)}")
+        result = ready()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} was not ready after {seconds} s:\n{tail(log)}")
+        time.sleep(0.1)
+
+
+def tail(log, lines=15):
+    return "\n".join(pathlib.Path(log).read_text(errors="replace").splitlines()[-lines:])
+
+
+def run_ns(pid, cpu):
+    """Nanoseconds that the process's threads bound to this CPU alone have run: the elapsed time
+    less what other processes and the hypervisor took from them."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        status = (task / "status").read_text()
+        if f"\nCpus_allowed_list:\t{cpu}\n" in status:
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
