@@ -93,8 +93,7 @@ daemon_start() {
 	process_alive "$run/sluiced.pid" && return 0
 	need_binaries sluiced sluicectl
 	start_process "$run/sluiced.pid" "$run/sluiced.log" \
-		# shellcheck disable=SC2086
-		ip netns exec "$prefix-node" env ${SLUICE_DAEMON_ENV:-} "$(binary sluiced)" --config "$run/sluice.yaml"
+		ip netns exec "$prefix-node" "$(binary sluiced)" --config "$run/sluice.yaml"
 	wait_until 60 daemon_settled && process_alive "$run/sluiced.pid" && return 0
 	tail -n 20 "$run/sluiced.log" >&2
 	die "the daemon does not answer; its log is $run/sluiced.log"
