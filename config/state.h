@@ -31,6 +31,9 @@ struct state;
 // outlive a boot: when the kernel's boot id differs from the one stored, all are deleted first and
 // *rebooted is set. A damaged file is refused with what to do, never silently replaced.
 int state_open(const char *path, struct state **state, bool *rebooted, char **error);
+// The same with another file for the kernel's boot id. For tests.
+int state_open_boot(const char *path, const char *boot_id_path, struct state **state,
+                    bool *rebooted, char **error);
 void state_close(struct state *state);
 
 // -EEXIST if the key, the port or an address is taken.

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What state.c (attachments) and state_file.c (the file they are in) share.
+#pragma once
+
+#include <sqlite3.h>
+
+#include "config/state.h"
+
+struct state {
+    sqlite3 *db;
+    char *path;
+};
+
+// Sets *error to the sentence and returns `code`.
+__attribute__((format(printf, 3, 4))) int state_fail(int code, char **error, const char *format,
+                                                     ...);
+int state_damaged(const char *path, const char *how, char **error);
+// The sentence for what SQLite just answered, and the errno for it.
+int state_db_error(const struct state *state, const char *doing, char **error);
+int state_exec(const struct state *state, const char *sql, const char *doing, char **error);
