@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/ctl/table.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+#define COLUMNS_MAX 16
+
+struct table {
+    char *columns; // the heads, cut in place
+    unsigned n_columns;
+    struct {
+        const char *head;
+        bool right;
+        int width;
+    } column[COLUMNS_MAX];
+    char **cells;
+    size_t n_cells, allocated;
+};
+
+struct table *table_create(const char *columns)
+{
+    struct table *table = xzalloc(sizeof *table);
+    char *next = NULL;
+
+    table->columns = xstrdup(columns);
+    for (char *head = strtok_r(table->columns, " ", &next); head;
+         head = strtok_r(NULL, " ", &next)) {
+        unsigned i = table->n_columns++;
+
+        ovs_assert(i < COLUMNS_MAX);
+        table->column[i].right = *head == '>';
+        table->column[i].head = head + table->column[i].right;
+        table->column[i].width = strlen(table->column[i].head);
+    }
+    return table;
+}
+
+void table_destroy(struct table *table)
+{
+    for (size_t i = 0; i < table->n_cells; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    free(table->columns);
+    free(table);
+}
+
+void table_add(struct table *table, const char *format, ...)
+{
+    unsigned column = table->n_cells % table->n_columns;
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    text = xvasprintf(format, args);
+    va_end(args);
+    if (!*text) {
+        free(text);
+        text = xstrdup("-");
+    }
+    for (char *c = text; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+
+    if (table->n_cells == table->allocated)
+        table->cells = x2nrealloc(table->cells, &table->allocated, sizeof *table->cells);
+    table->cells[table->n_cells++] = text;
+    if ((int)strlen(text) > table->column[column].width)
+        table->column[column].width = strlen(text);
+}
+
+size_t table_rows(const struct table *table)
+{
+    return table->n_cells / table->n_columns;
+}
+
+// Prints the last cell of a line that begins at column `indent`, on more lines if it is long.
+static void print_wrapped(const char *text, int indent, FILE *stream)
+{
+    int room = TABLE_WIDTH - indent;
+
+    while (room > 0 && (int)strlen(text) > room) {
+        const char *space = memrchr(text, ' ', room + 1);
+
+        if (!space || space == text)
+            break;
+        fprintf(stream, "%.*s\n%*s", (int)(space - text), text, indent, "");
+        text = space + 1;
+    }
+    fprintf(stream, "%s\n", text);
+}
+
+static void print_row(const struct table *table, char *const *cells, FILE *stream)
+{
+    unsigned last = table->n_columns - 1;
+    int indent = 0;
+
+    for (unsigned i = 0; i <= last; i++) {
+        const char *text = cells ? cells[i] : table->column[i].head;
+        int width = table->column[i].width;
+
+        if (i == last && !table->column[i].right) {
+            print_wrapped(text, indent, stream);
+            return;
+        }
+        fprintf(stream, "%*s%s", table->column[i].right ? width : -width, text,
+                i == last ? "\n" : "  ");
+        indent += width + 2;
+    }
+}
+
+void table_print(const struct table *table, const char *empty, FILE *stream)
+{
+    if (!table->n_cells) {
+        fprintf(stream, "%s\n", empty);
+        return;
+    }
+    print_row(table, NULL, stream);
+    for (size_t i = 0; i < table->n_cells; i += table->n_columns)
+        print_row(table, &table->cells[i], stream);
+}
