@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// A rule -> one rte_flow transfer rule.
+#include "offload/flow.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+enum family { FAMILY_NONE, FAMILY_IPV4, FAMILY_IPV6 };
+
+static const struct in6_addr ipv4_mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+
+static int refuse(char **error, const char *sentence)
+{
+    *error = strdup(sentence);
+    return *error ? -ENOTSUP : -ENOMEM;
+}
+
+// Spec and mask of a new item; both are zero.
+static unsigned add_item(struct flow *flow, enum rte_flow_item_type type)
+{
+    unsigned i = flow->n_items++;
+
+    flow->items[i] = (struct rte_flow_item){
+        .type = type,
+        .spec = &flow->spec[i],
+        .mask = &flow->mask[i],
+    };
+    return i;
+}
+
+static union flow_action_conf *add_action(struct flow *flow, enum rte_flow_action_type type)
+{
+    unsigned i = flow->n_actions++;
+
+    flow->actions[i] = (struct rte_flow_action){.type = type, .conf = &flow->conf[i]};
+    return &flow->conf[i];
+}
+
+static void begin(struct flow *flow, uint32_t group, uint32_t priority)
+{
+    memset(flow, 0, sizeof(*flow));
+    flow->attr = (struct rte_flow_attr){.group = group, .priority = priority, .transfer = 1};
+    // First, as mlx5 wants it before what changes the packet.
+    add_action(flow, RTE_FLOW_ACTION_TYPE_COUNT);
+}
+
+// Drivers read neither spec nor conf of the ends.
+static void end(struct flow *flow)
+{
+    flow->items[flow->n_items++] = (struct rte_flow_item){.type = RTE_FLOW_ITEM_TYPE_END};
+    flow->actions[flow->n_actions++] = (struct rte_flow_action){.type = RTE_FLOW_ACTION_TYPE_END};
+}
+
+static bool is_zero(const void *data, size_t size)
+{
+    const uint8_t *byte = data;
+
+    for (size_t i = 0; i < size; i++) {
+        if (byte[i])
+            return false;
+    }
+    return true;
+}
+
+// Is the address one of IPv4, of IPv6, or may it be either? Sets *family in the first two cases.
+static void address_family(const struct in6_addr *spec, const struct in6_addr *mask,
+                           enum family *family)
+{
+    bool all = true;
+
+    for (int i = 0; i < 12; i++) {
+        if ((spec->s6_addr[i] ^ ipv4_mapped.s6_addr[i]) & mask->s6_addr[i]) {
+            *family = FAMILY_IPV6;
+            return;
+        }
+        all = all && mask->s6_addr[i] == 0xff;
+    }
+    if (all)
+        *family = FAMILY_IPV4;
+}
+
+static int find_family(const struct match *match, enum family *family, char **error)
+{
+    const struct match_fields *spec = &match->spec, *mask = &match->mask;
+    bool any_ip = !is_zero(&mask->ip_src, sizeof(mask->ip_src)) ||
+                  !is_zero(&mask->ip_dst, sizeof(mask->ip_dst)) || mask->ip_proto || mask->ip_tos ||
+                  mask->l4_src || mask->l4_dst;
+    enum family of_type = FAMILY_NONE, of_src = FAMILY_NONE, of_dst = FAMILY_NONE;
+
+    if (mask->eth_type == RTE_BE16(0xffff) && spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
+        of_type = FAMILY_IPV4;
+    else if (mask->eth_type == RTE_BE16(0xffff) && spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV6))
+        of_type = FAMILY_IPV6;
+    else if (mask->eth_type && any_ip)
+        return refuse(error, "it matches IP fields of an EtherType that is not IP");
+    *family = of_type;
+    if (!any_ip)
+        return 0;
+
+    address_family(&spec->ip_src, &mask->ip_src, &of_src);
+    address_family(&spec->ip_dst, &mask->ip_dst, &of_dst);
+    if (*family == FAMILY_NONE)
+        *family = of_src;
+    if (*family == FAMILY_NONE)
+        *family = of_dst;
+    if (*family == FAMILY_NONE)
+        return refuse(error, "it matches IPv4 and IPv6 alike, which no single NIC rule does");
+    if ((of_src != FAMILY_NONE && of_src != *family) ||
+        (of_dst != FAMILY_NONE && of_dst != *family))
+        return refuse(error, "it matches IPv4 and IPv6 at once, which no packet is");
+    return 0;
+}
+
+// Ethernet, and a VLAN tag if the rule asks for one. A rule that does not is for untagged frames:
+// software takes no others where no VLAN is configured.
+static int add_ethernet(const struct match *match, enum family family, struct flow *flow,
+                        char **error)
+{
+    const struct match_fields *spec = &match->spec, *mask = &match->mask;
+    unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
+    struct rte_flow_item_eth *eth = &flow->spec[i].eth, *eth_mask = &flow->mask[i].eth;
+
+    eth->hdr.dst_addr = spec->eth_dst;
+    eth_mask->hdr.dst_addr = mask->eth_dst;
+    eth->hdr.src_addr = spec->eth_src;
+    eth_mask->hdr.src_addr = mask->eth_src;
+    eth_mask->has_vlan = 1;
+    if (!mask->vlan_tci) {
+        // The item of IPv4 or IPv6 that follows implies the EtherType.
+        if (family == FAMILY_NONE) {
+            eth->hdr.ether_type = spec->eth_type;
+            eth_mask->hdr.ether_type = mask->eth_type;
+        }
+        return 0;
+    }
+    if (!spec->vlan_tci)
+        return refuse(error, "it matches untagged and VLAN 0 frames alike");
+    eth->has_vlan = 1;
+    i = add_item(flow, RTE_FLOW_ITEM_TYPE_VLAN);
+    flow->spec[i].vlan.hdr.vlan_tci = spec->vlan_tci;
+    flow->mask[i].vlan.hdr.vlan_tci = mask->vlan_tci;
+    if (family == FAMILY_NONE) {
+        flow->spec[i].vlan.hdr.eth_proto = spec->eth_type;
+        flow->mask[i].vlan.hdr.eth_proto = mask->eth_type;
+    }
+    return 0;
+}
+
+static void add_ip(const struct match *match, enum family family, bool l4, struct flow *flow)
+{
+    const struct match_fields *field[2] = {&match->spec, &match->mask};
+
+    if (family == FAMILY_IPV4) {
+        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_IPV4);
+        struct rte_ipv4_hdr *header[2] = {&flow->spec[i].ipv4.hdr, &flow->mask[i].ipv4.hdr};
+
+        for (int n = 0; n < 2; n++) {
+            header[n]->src_addr = ip_v4(&field[n]->ip_src);
+            header[n]->dst_addr = ip_v4(&field[n]->ip_dst);
+            header[n]->type_of_service = field[n]->ip_tos;
+            if (!l4)
+                header[n]->next_proto_id = field[n]->ip_proto;
+        }
+        if (l4) {
+            // Later fragments have no ports, and NICs differ in what they take for those of the
+            // first.
+            header[1]->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
+            flow->narrowed = true;
+        }
+    } else {
+        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_IPV6);
+        struct rte_ipv6_hdr *header[2] = {&flow->spec[i].ipv6.hdr, &flow->mask[i].ipv6.hdr};
+
+        for (int n = 0; n < 2; n++) {
+            memcpy(&header[n]->src_addr, &field[n]->ip_src, 16);
+            memcpy(&header[n]->dst_addr, &field[n]->ip_dst, 16);
+            header[n]->vtc_flow =
+                rte_cpu_to_be_32((uint32_t)field[n]->ip_tos << RTE_IPV6_HDR_TC_SHIFT);
+            if (!l4)
+                header[n]->proto = field[n]->ip_proto;
+        }
+        if (l4)
+            flow->mask[i].ipv6.has_frag_ext = 1;
+        // `proto` is the fixed header's next header; behind an extension header it is another.
+        if (match->mask.ip_proto)
+            flow->narrowed = true;
+    }
+}
+
+static int add_l4(const struct match *match, enum family family, struct flow *flow, char **error)
+{
+    const struct match_fields *spec = &match->spec, *mask = &match->mask;
+    enum rte_flow_item_type type = RTE_FLOW_ITEM_TYPE_VOID;
+    unsigned i;
+
+    if (mask->ip_proto == 0xff) {
+        switch (spec->ip_proto) {
+        case IPPROTO_TCP:
+            type = RTE_FLOW_ITEM_TYPE_TCP;
+            break;
+        case IPPROTO_UDP:
+            type = RTE_FLOW_ITEM_TYPE_UDP;
+            break;
+        case IPPROTO_SCTP:
+            type = RTE_FLOW_ITEM_TYPE_SCTP;
+            break;
+        case IPPROTO_ICMP:
+            if (family == FAMILY_IPV4)
+                type = RTE_FLOW_ITEM_TYPE_ICMP;
+            break;
+        case IPPROTO_ICMPV6:
+            if (family == FAMILY_IPV6)
+                type = RTE_FLOW_ITEM_TYPE_ICMP6;
+            break;
+        }
+    }
+    if (type == RTE_FLOW_ITEM_TYPE_VOID)
+        return refuse(error, "it matches ports of a protocol that is not TCP, UDP, SCTP or ICMP");
+
+    i = add_item(flow, type);
+    if (type == RTE_FLOW_ITEM_TYPE_ICMP) {
+        flow->spec[i].icmp.hdr.icmp_type = rte_be_to_cpu_16(spec->l4_src);
+        flow->mask[i].icmp.hdr.icmp_type = rte_be_to_cpu_16(mask->l4_src);
+        flow->spec[i].icmp.hdr.icmp_code = rte_be_to_cpu_16(spec->l4_dst);
+        flow->mask[i].icmp.hdr.icmp_code = rte_be_to_cpu_16(mask->l4_dst);
+    } else if (type == RTE_FLOW_ITEM_TYPE_ICMP6) {
+        flow->spec[i].icmp6.type = rte_be_to_cpu_16(spec->l4_src);
+        flow->mask[i].icmp6.type = rte_be_to_cpu_16(mask->l4_src);
+        flow->spec[i].icmp6.code = rte_be_to_cpu_16(spec->l4_dst);
+        flow->mask[i].icmp6.code = rte_be_to_cpu_16(mask->l4_dst);
+    } else {
+        // TCP (RFC 9293), UDP (RFC 768) and SCTP (RFC 9260) begin alike: source port, destination
+        // port. So do their items.
+        flow->spec[i].udp.hdr.src_port = spec->l4_src;
+        flow->mask[i].udp.hdr.src_port = mask->l4_src;
+        flow->spec[i].udp.hdr.dst_port = spec->l4_dst;
+        flow->mask[i].udp.hdr.dst_port = mask->l4_dst;
+    }
+    return 0;
+}
+
+static void set_mac(struct flow *flow, enum flow_rewrite rewrite, bool src,
+                    const struct rte_ether_addr *mac)
+{
+    if (rewrite == FLOW_REWRITE_SET) {
+        union flow_action_conf *conf = add_action(flow, src ? RTE_FLOW_ACTION_TYPE_SET_MAC_SRC
+                                                            : RTE_FLOW_ACTION_TYPE_SET_MAC_DST);
+
+        memcpy(conf->mac.mac_addr, mac->addr_bytes, sizeof(mac->addr_bytes));
+    } else {
+        struct rte_flow_action_modify_field *modify =
+            &add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
+
+        modify->operation = RTE_FLOW_MODIFY_SET;
+        modify->dst.field = src ? RTE_FLOW_FIELD_MAC_SRC : RTE_FLOW_FIELD_MAC_DST;
+        modify->src.field = RTE_FLOW_FIELD_VALUE;
+        memcpy(modify->src.value, mac->addr_bytes, sizeof(mac->addr_bytes));
+        modify->width = 8 * sizeof(mac->addr_bytes);
+    }
+}
+
+static void dec_ttl(struct flow *flow, enum flow_rewrite rewrite, enum family family)
+{
+    flow->decrements_ttl = true;
+    if (rewrite == FLOW_REWRITE_SET) {
+        unsigned i = flow->n_actions;
+
+        add_action(flow, RTE_FLOW_ACTION_TYPE_DEC_TTL);
+        flow->actions[i].conf = NULL; // it has none
+    } else {
+        struct rte_flow_action_modify_field *modify =
+            &add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
+
+        modify->operation = RTE_FLOW_MODIFY_SUB;
+        modify->dst.field =
+            family == FAMILY_IPV4 ? RTE_FLOW_FIELD_IPV4_TTL : RTE_FLOW_FIELD_IPV6_HOPLIMIT;
+        modify->src.field = RTE_FLOW_FIELD_VALUE;
+        modify->src.value[0] = 1;
+        modify->width = 8;
+    }
+}
+
+static int find_port(offload_port_fn *port_of, uint16_t port, uint16_t *ethdev, char **error)
+{
+    const char *why = "no such port";
+    int r = port_of(port, ethdev, &why);
+
+    if (r < 0 && asprintf(error, "port %u: %s", port, why) < 0) {
+        *error = NULL;
+        return -ENOMEM;
+    }
+    return r;
+}
+
+static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum family family,
+                       enum flow_rewrite rewrite, struct flow *flow, char **error)
+{
+    bool modified = false, final = false;
+    int r;
+
+    for (unsigned i = 0; i < rule->n_actions; i++) {
+        const struct action *action = &rule->actions[i];
+
+        if (final)
+            return refuse(error, "it goes on after an action that ends a NIC rule");
+        switch (action->type) {
+        case ACTION_SET_ETH_SRC:
+        case ACTION_SET_ETH_DST:
+            set_mac(flow, rewrite, action->type == ACTION_SET_ETH_SRC, &action->mac);
+            modified = true;
+            break;
+        case ACTION_DEC_TTL:
+            if (family == FAMILY_NONE)
+                return refuse(error, "it decrements the TTL and does not match IPv4 or IPv6");
+            dec_ttl(flow, rewrite, family);
+            modified = true;
+            break;
+        case ACTION_GOTO_TABLE:
+        case ACTION_UPLINKS:
+            // The next group may not know what to do with the packet; software must then get it as
+            // it was.
+            if (modified)
+                return refuse(error, "it changes the packet and then goes on to another table");
+            add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group =
+                action->type == ACTION_UPLINKS ? RULE_TABLE_UPLINKS : action->table;
+            final = true;
+            break;
+        case ACTION_OUTPUT:
+            r = find_port(port_of, action->port, &flow->out_ethdev, error);
+            if (r < 0)
+                return r;
+            add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id =
+                flow->out_ethdev;
+            flow->outputs = true;
+            final = true;
+            break;
+        case ACTION_DROP: {
+            unsigned n = flow->n_actions;
+
+            add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
+            flow->actions[n].conf = NULL; // it has none
+            final = true;
+            break;
+        }
+        case ACTION_PUNT:
+            return refuse(error, "it hands packets to the daemon");
+        }
+    }
+    if (!final)
+        return refuse(error, "it does not say where the packet goes");
+    return 0;
+}
+
+int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewrite rewrite,
+               struct flow *flow, char **error)
+{
+    const struct match *match = &rule->match;
+    bool l4 = match->mask.l4_src || match->mask.l4_dst;
+    enum family family;
+    int r;
+
+    *error = NULL;
+    if (rule->n_actions > RULE_ACTIONS_MAX)
+        return -EINVAL;
+    if (rule->priority > FLOW_RULE_PRIORITY_MAX)
+        return refuse(error, "its priority is above 21,842, the last that NICs take");
+    begin(flow, rule->table, FLOW_PRIORITY_LAST - rule->priority);
+    if (match->in_port != PORT_NONE) {
+        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
+
+        r = find_port(port_of, match->in_port, &flow->ethdev, error);
+        if (r < 0)
+            return r;
+        flow->spec[i].ethdev.port_id = flow->ethdev;
+        flow->mask[i].ethdev.port_id = UINT16_MAX;
+    }
+    r = find_family(match, &family, error);
+    if (r == 0)
+        r = add_ethernet(match, family, flow, error);
+    if (r == 0 && family != FAMILY_NONE)
+        add_ip(match, family, l4, flow);
+    if (r == 0 && l4)
+        r = add_l4(match, family, flow, error);
+    if (r == 0)
+        r = add_actions(rule, port_of, family, rewrite, flow, error);
+    if (r < 0)
+        return r;
+    // Without a port of its own it is for all ports of the e-switch that it sends to.
+    if (match->in_port == PORT_NONE) {
+        if (!flow->outputs)
+            return refuse(error, "it names no port, so no NIC to put it into");
+        flow->ethdev = flow->out_ethdev;
+    }
+    end(flow);
+    return 0;
+}
+
+void flow_build_expired(bool ipv6, uint16_t ethdev, struct flow *flow)
+{
+    unsigned i;
+
+    begin(flow, RULE_TABLE_GUARD, 0);
+    flow->ethdev = ethdev;
+    add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
+    i = add_item(flow, ipv6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4);
+    if (ipv6)
+        flow->mask[i].ipv6.hdr.hop_limits = 0xfe;
+    else
+        flow->mask[i].ipv4.hdr.time_to_live = 0xfe;
+    add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group = FLOW_GROUP_SOFTWARE;
+    end(flow);
+}

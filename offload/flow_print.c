@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// An rte_flow rule as the line that makes testpmd create it (testpmd user guide, "Flow rules
+// management").
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "offload/flow.h"
+
+struct text {
+    char *buf;
+    size_t size;
+    int len; // may be more than size: what it would take
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
+{
+    size_t used = (size_t)text->len < text->size ? (size_t)text->len : text->size;
+    va_list args;
+
+    va_start(args, format);
+    text->len += vsnprintf(text->size ? text->buf + used : NULL, text->size - used, format, args);
+    va_end(args);
+}
+
+static void say_number(struct text *text, const char *name, uint32_t spec, uint32_t mask,
+                       uint32_t full)
+{
+    if (mask == full)
+        say(text, " %s is %u", name, spec & mask);
+    else if (mask)
+        say(text, " %s spec %u %s mask %u", name, spec & mask, name, mask);
+}
+
+static void say_be16(struct text *text, const char *name, rte_be16_t spec, rte_be16_t mask)
+{
+    say_number(text, name, rte_be_to_cpu_16(spec), rte_be_to_cpu_16(mask), UINT16_MAX);
+}
+
+static void say_mac(struct text *text, const char *name, const struct rte_ether_addr *spec,
+                    const struct rte_ether_addr *mask)
+{
+    char of_spec[RTE_ETHER_ADDR_FMT_SIZE], of_mask[RTE_ETHER_ADDR_FMT_SIZE];
+
+    rte_ether_format_addr(of_spec, sizeof(of_spec), spec);
+    rte_ether_format_addr(of_mask, sizeof(of_mask), mask);
+    if (rte_is_broadcast_ether_addr(mask))
+        say(text, " %s is %s", name, of_spec);
+    else if (!rte_is_zero_ether_addr(mask))
+        say(text, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+}
+
+static void say_ip(struct text *text, int family, const char *name, const void *spec,
+                   const void *mask)
+{
+    static const uint8_t ones[16] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                     255, 255, 255, 255, 255, 255, 255, 255};
+    static const uint8_t zeros[16];
+    size_t size = family == AF_INET ? 4 : 16;
+    char of_spec[INET6_ADDRSTRLEN], of_mask[INET6_ADDRSTRLEN];
+
+    inet_ntop(family, spec, of_spec, sizeof(of_spec));
+    inet_ntop(family, mask, of_mask, sizeof(of_mask));
+    if (!memcmp(mask, ones, size))
+        say(text, " %s is %s", name, of_spec);
+    else if (memcmp(mask, zeros, size))
+        say(text, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+}
+
+static void say_ipv6(struct text *text, const struct rte_flow_item_ipv6 *spec,
+                     const struct rte_flow_item_ipv6 *mask)
+{
+    uint32_t tc = rte_be_to_cpu_32(spec->hdr.vtc_flow),
+             tc_mask = rte_be_to_cpu_32(mask->hdr.vtc_flow);
+
+    say_ip(text, AF_INET6, "src", &spec->hdr.src_addr, &mask->hdr.src_addr);
+    say_ip(text, AF_INET6, "dst", &spec->hdr.dst_addr, &mask->hdr.dst_addr);
+    say_number(text, "tc", (tc & RTE_IPV6_HDR_TC_MASK) >> RTE_IPV6_HDR_TC_SHIFT,
+               (tc_mask & RTE_IPV6_HDR_TC_MASK) >> RTE_IPV6_HDR_TC_SHIFT, UINT8_MAX);
+    say_number(text, "proto", spec->hdr.proto, mask->hdr.proto, UINT8_MAX);
+    say_number(text, "hop", spec->hdr.hop_limits, mask->hdr.hop_limits, UINT8_MAX);
+    say_number(text, "has_frag_ext", spec->has_frag_ext, mask->has_frag_ext, 1);
+}
+
+static void say_item(struct text *text, enum rte_flow_item_type type, const union flow_item *spec,
+                     const union flow_item *mask)
+{
+    switch ((int)type) {
+    case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
+        say(text, "represented_port");
+        say_number(text, "ethdev_port_id", spec->ethdev.port_id, mask->ethdev.port_id, UINT16_MAX);
+        break;
+    case RTE_FLOW_ITEM_TYPE_ETH:
+        say(text, "eth");
+        say_mac(text, "dst", &spec->eth.hdr.dst_addr, &mask->eth.hdr.dst_addr);
+        say_mac(text, "src", &spec->eth.hdr.src_addr, &mask->eth.hdr.src_addr);
+        say_be16(text, "type", spec->eth.hdr.ether_type, mask->eth.hdr.ether_type);
+        say_number(text, "has_vlan", spec->eth.has_vlan, mask->eth.has_vlan, 1);
+        break;
+    case RTE_FLOW_ITEM_TYPE_VLAN:
+        say(text, "vlan");
+        say_be16(text, "tci", spec->vlan.hdr.vlan_tci, mask->vlan.hdr.vlan_tci);
+        say_be16(text, "inner_type", spec->vlan.hdr.eth_proto, mask->vlan.hdr.eth_proto);
+        break;
+    case RTE_FLOW_ITEM_TYPE_IPV4:
+        say(text, "ipv4");
+        say_ip(text, AF_INET, "src", &spec->ipv4.hdr.src_addr, &mask->ipv4.hdr.src_addr);
+        say_ip(text, AF_INET, "dst", &spec->ipv4.hdr.dst_addr, &mask->ipv4.hdr.dst_addr);
+        say_number(text, "tos", spec->ipv4.hdr.type_of_service, mask->ipv4.hdr.type_of_service,
+                   UINT8_MAX);
+        say_number(text, "proto", spec->ipv4.hdr.next_proto_id, mask->ipv4.hdr.next_proto_id,
+                   UINT8_MAX);
+        say_number(text, "ttl", spec->ipv4.hdr.time_to_live, mask->ipv4.hdr.time_to_live,
+                   UINT8_MAX);
+        say_be16(text, "fragment_offset", spec->ipv4.hdr.fragment_offset,
+                 mask->ipv4.hdr.fragment_offset);
+        break;
+    case RTE_FLOW_ITEM_TYPE_IPV6:
+        say(text, "ipv6");
+        say_ipv6(text, &spec->ipv6, &mask->ipv6);
+        break;
+    case RTE_FLOW_ITEM_TYPE_TCP:
+    case RTE_FLOW_ITEM_TYPE_UDP:
+    case RTE_FLOW_ITEM_TYPE_SCTP:
+        say(text, "%s",
+            type == RTE_FLOW_ITEM_TYPE_TCP   ? "tcp"
+            : type == RTE_FLOW_ITEM_TYPE_UDP ? "udp"
+                                             : "sctp");
+        say_be16(text, "src", spec->udp.hdr.src_port, mask->udp.hdr.src_port);
+        say_be16(text, "dst", spec->udp.hdr.dst_port, mask->udp.hdr.dst_port);
+        break;
+    case RTE_FLOW_ITEM_TYPE_ICMP:
+        say(text, "icmp");
+        say_number(text, "type", spec->icmp.hdr.icmp_type, mask->icmp.hdr.icmp_type, UINT8_MAX);
+        say_number(text, "code", spec->icmp.hdr.icmp_code, mask->icmp.hdr.icmp_code, UINT8_MAX);
+        break;
+    case RTE_FLOW_ITEM_TYPE_ICMP6:
+        say(text, "icmp6");
+        say_number(text, "type", spec->icmp6.type, mask->icmp6.type, UINT8_MAX);
+        say_number(text, "code", spec->icmp6.code, mask->icmp6.code, UINT8_MAX);
+        break;
+    case RTE_FLOW_ITEM_TYPE_END:
+        say(text, "end");
+        break;
+    }
+}
+
+static void say_modify(struct text *text, const struct rte_flow_action_modify_field *modify)
+{
+    const char *field = modify->dst.field == RTE_FLOW_FIELD_MAC_SRC    ? "mac_src"
+                        : modify->dst.field == RTE_FLOW_FIELD_MAC_DST  ? "mac_dst"
+                        : modify->dst.field == RTE_FLOW_FIELD_IPV4_TTL ? "ipv4_ttl"
+                                                                       : "ipv6_hoplimit";
+
+    say(text, "modify_field op %s dst_type %s src_type value src_value ",
+        modify->operation == RTE_FLOW_MODIFY_SET ? "set" : "sub", field);
+    for (unsigned i = 0; i < modify->width / 8; i++)
+        say(text, "%02x", modify->src.value[i]);
+    say(text, " width %u", modify->width);
+}
+
+static void say_action(struct text *text, enum rte_flow_action_type type,
+                       const union flow_action_conf *conf)
+{
+    char mac[RTE_ETHER_ADDR_FMT_SIZE];
+
+    switch ((int)type) {
+    case RTE_FLOW_ACTION_TYPE_COUNT:
+        say(text, "count");
+        break;
+    case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
+        rte_ether_format_addr(mac, sizeof(mac), (const void *)conf->mac.mac_addr);
+        say(text, "set_mac_%s mac_addr %s",
+            type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC ? "src" : "dst", mac);
+        break;
+    case RTE_FLOW_ACTION_TYPE_DEC_TTL:
+        say(text, "dec_ttl");
+        break;
+    case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+        say_modify(text, &conf->modify);
+        break;
+    case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
+        say(text, "represented_port ethdev_port_id %u", conf->ethdev.port_id);
+        break;
+    case RTE_FLOW_ACTION_TYPE_JUMP:
+        say(text, "jump group %u", conf->jump.group);
+        break;
+    case RTE_FLOW_ACTION_TYPE_DROP:
+        say(text, "drop");
+        break;
+    case RTE_FLOW_ACTION_TYPE_END:
+        say(text, "end");
+        break;
+    }
+}
+
+int flow_print(const struct flow *flow, char *buf, size_t size)
+{
+    struct text text = {.buf = buf, .size = size};
+
+    say(&text, "flow create %u group %u priority %u transfer pattern", flow->ethdev,
+        flow->attr.group, flow->attr.priority);
+    for (unsigned i = 0; i < flow->n_items; i++) {
+        say(&text, i ? " / " : " ");
+        say_item(&text, flow->items[i].type, &flow->spec[i], &flow->mask[i]);
+    }
+    say(&text, " actions");
+    for (unsigned i = 0; i < flow->n_actions; i++) {
+        say(&text, i ? " / " : " ");
+        say_action(&text, flow->actions[i].type, &flow->conf[i]);
+    }
+    return text.len;
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Rules as rte_flow rules: what pattern and actions hold, and the lines for testpmd, compared with
+// flow_golden/NAME.txt. FLOW_GOLDEN_WRITE=1 writes the files anew.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "offload/flow.h"
+
+#define POD_A  5 // port 5 is ethdev 2
+#define POD_B  6 // ethdev 3
+#define UPLINK 1 // ethdev 0
+#define VETH   9 // of no NIC
+
+static int port_of(uint16_t port, uint16_t *ethdev, const char **why)
+{
+    switch (port) {
+    case UPLINK:
+        *ethdev = 0;
+        return 0;
+    case POD_A:
+        *ethdev = 2;
+        return 0;
+    case POD_B:
+        *ethdev = 3;
+        return 0;
+    case VETH:
+        *why = "a veth pair is no NIC";
+        return -ENODEV;
+    }
+    return -ENODEV;
+}
+
+static struct in6_addr ip(const char *text)
+{
+    struct in6_addr address;
+    char mapped[64];
+
+    if (strchr(text, ':')) {
+        assert_int_equal(inet_pton(AF_INET6, text, &address), 1);
+    } else {
+        snprintf(mapped, sizeof(mapped), "::ffff:%s", text);
+        assert_int_equal(inet_pton(AF_INET6, mapped, &address), 1);
+    }
+    return address;
+}
+
+static struct in6_addr bits(unsigned n)
+{
+    struct in6_addr mask = {0};
+
+    for (unsigned i = 0; i < n; i++)
+        mask.s6_addr[i / 8] |= 0x80 >> (i % 8);
+    return mask;
+}
+
+static const struct rte_ether_addr mac_a = {{0x02, 0, 0, 0, 0, 0x0a}};
+static const struct rte_ether_addr mac_b = {{0x02, 0, 0, 0, 0, 0x0b}};
+static const struct rte_ether_addr router = {{0x02, 0, 0x5e, 0, 0x53, 0x01}};
+static const struct rte_ether_addr mac_bits = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+static void act(struct rule *rule, struct action action)
+{
+    rule->actions[rule->n_actions++] = action;
+}
+
+static void to_pod_b(struct rule *rule)
+{
+    act(rule, (struct action){.type = ACTION_SET_ETH_SRC, .mac = router});
+    act(rule, (struct action){.type = ACTION_SET_ETH_DST, .mac = mac_b});
+    act(rule, (struct action){.type = ACTION_DEC_TTL});
+    act(rule, (struct action){.type = ACTION_OUTPUT, .port = POD_B});
+}
+
+static struct rule guard4(void)
+{
+    struct rule rule = {.table = RULE_TABLE_GUARD, .priority = 10, .match.in_port = POD_A};
+
+    rule.match.spec.eth_src = mac_a;
+    rule.match.mask.eth_src = mac_bits;
+    rule.match.spec.ip_src = ip("10.1.10.5");
+    rule.match.mask.ip_src = bits(128);
+    act(&rule, (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD});
+    return rule;
+}
+
+static struct rule guard6(void)
+{
+    struct rule rule = guard4();
+
+    rule.match.spec.ip_src = ip("fd00:10::5");
+    return rule;
+}
+
+static struct rule forward4(void)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .priority = 100};
+
+    rule.match.spec.ip_dst = ip("10.1.10.6");
+    rule.match.mask.ip_dst = bits(128);
+    to_pod_b(&rule);
+    return rule;
+}
+
+static struct rule forward6(void)
+{
+    struct rule rule = forward4();
+
+    rule.match.spec.ip_dst = ip("fd00:10::6");
+    return rule;
+}
+
+static struct rule default4(void)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .match.in_port = POD_A};
+
+    rule.match.spec.ip_src = ip("10.1.10.0");
+    rule.match.mask.ip_src = bits(120);
+    act(&rule, (struct action){.type = ACTION_UPLINKS, .gateway = 1});
+    return rule;
+}
+
+static struct rule default6(void)
+{
+    struct rule rule = default4();
+
+    rule.match.spec.ip_src = ip("fd00:10::");
+    rule.match.mask.ip_src = bits(64);
+    return rule;
+}
+
+static struct rule tcp_port(void)
+{
+    struct rule rule = {.table = RULE_TABLE_POLICY, .priority = 7, .match.in_port = UPLINK};
+
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    rule.match.mask.eth_type = RTE_BE16(0xffff);
+    rule.match.spec.ip_proto = IPPROTO_TCP;
+    rule.match.mask.ip_proto = 0xff;
+    rule.match.spec.l4_dst = RTE_BE16(80);
+    rule.match.mask.l4_dst = RTE_BE16(0xfff0);
+    act(&rule, (struct action){.type = ACTION_DROP});
+    return rule;
+}
+
+static struct rule icmp6_echo(void)
+{
+    struct rule rule = tcp_port();
+
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    rule.match.spec.ip_proto = IPPROTO_ICMPV6;
+    rule.match.spec.l4_src = RTE_BE16(128);
+    rule.match.mask.l4_src = RTE_BE16(0xff);
+    rule.match.spec.l4_dst = 0;
+    rule.match.mask.l4_dst = RTE_BE16(0xff);
+    return rule;
+}
+
+static struct rule udp6(void)
+{
+    struct rule rule = icmp6_echo();
+
+    rule.match.spec.ip_proto = IPPROTO_UDP;
+    rule.match.spec.l4_src = RTE_BE16(53);
+    rule.match.mask.l4_src = RTE_BE16(0xffff);
+    rule.match.mask.l4_dst = 0;
+    return rule;
+}
+
+static struct rule icmp4(void)
+{
+    struct rule rule = icmp6_echo();
+
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    rule.match.spec.ip_proto = IPPROTO_ICMP;
+    rule.match.spec.l4_src = RTE_BE16(8);
+    return rule;
+}
+
+static struct rule tos_proto(void)
+{
+    struct rule rule = tcp_port();
+
+    rule.match.spec.ip_proto = 50;
+    rule.match.spec.l4_dst = rule.match.mask.l4_dst = 0;
+    rule.match.spec.ip_tos = 0xb8;
+    rule.match.mask.ip_tos = 0xfc;
+    return rule;
+}
+
+static struct rule tos_proto6(void)
+{
+    struct rule rule = tos_proto();
+
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    return rule;
+}
+
+static struct rule vlan_arp(void)
+{
+    struct rule rule = {.table = RULE_TABLE_POLICY, .priority = 1, .match.in_port = UPLINK};
+
+    rule.match.spec.vlan_tci = RTE_BE16(42);
+    rule.match.mask.vlan_tci = RTE_BE16(0x0fff);
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_ARP);
+    rule.match.mask.eth_type = RTE_BE16(0xffff);
+    rule.match.spec.eth_dst.addr_bytes[0] = 1;
+    rule.match.mask.eth_dst.addr_bytes[0] = 1;
+    act(&rule, (struct action){.type = ACTION_OUTPUT, .port = POD_A});
+    return rule;
+}
+
+static struct rule sctp(void)
+{
+    struct rule rule = tcp_port();
+
+    rule.match.spec.ip_proto = IPPROTO_SCTP;
+    return rule;
+}
+
+static const struct golden {
+    const char *name;
+    struct rule (*rule)(void);
+    enum flow_rewrite rewrite;
+} goldens[] = {
+    {"guard4", guard4},
+    {"guard6", guard6},
+    {"forward4", forward4},
+    {"forward6", forward6},
+    {"forward4_modify", forward4, FLOW_REWRITE_MODIFY},
+    {"forward6_modify", forward6, FLOW_REWRITE_MODIFY},
+    {"default4", default4},
+    {"default6", default6},
+    {"tcp_port", tcp_port},
+    {"udp6", udp6},
+    {"sctp", sctp},
+    {"icmp4", icmp4},
+    {"icmp6_echo", icmp6_echo},
+    {"tos_proto", tos_proto},
+    {"tos_proto6", tos_proto6},
+    {"vlan_arp", vlan_arp},
+};
+
+static void compare_line(const char *name, const struct flow *flow)
+{
+    char line[1024], expected[1024], path[512];
+    int len = flow_print(flow, line, sizeof(line) - 1);
+    FILE *file;
+
+    assert_in_range(len, 1, sizeof(line) - 2);
+    strcat(line, "\n");
+    snprintf(path, sizeof(path), "%s/%s.txt", GOLDEN_DIR, name);
+    if (getenv("FLOW_GOLDEN_WRITE")) {
+        file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(line, file);
+        fclose(file);
+        return;
+    }
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(expected, sizeof(expected), file));
+    fclose(file);
+    assert_string_equal(line, expected);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RTE_DIM(goldens); i++) {
+        struct rule rule = goldens[i].rule();
+        struct flow flow;
+        char *error = NULL;
+
+        assert_int_equal(flow_build(&rule, port_of, goldens[i].rewrite, &flow, &error), 0);
+        assert_null(error);
+        compare_line(goldens[i].name, &flow);
+    }
+}
+
+static void test_expired_lines(void **state)
+{
+    struct flow flow;
+
+    (void)state;
+    flow_build_expired(false, 0, &flow);
+    compare_line("expired4", &flow);
+    flow_build_expired(true, 0, &flow);
+    compare_line("expired6", &flow);
+}
+
+// A line that does not fit is cut and says how long it would have been, as snprintf does.
+static void test_short_buffer(void **state)
+{
+    struct rule rule = forward4();
+    struct flow flow;
+    char whole[1024], part[20], *error;
+    int len;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    len = flow_print(&flow, whole, sizeof(whole));
+    assert_int_equal(len, strlen(whole));
+    assert_int_equal(flow_print(&flow, part, sizeof(part)), len);
+    assert_int_equal(strlen(part), sizeof(part) - 1);
+    assert_memory_equal(part, whole, sizeof(part) - 1);
+    assert_int_equal(flow_print(&flow, NULL, 0), len);
+}
+
+static void test_pattern(void **state)
+{
+    struct rule rule = guard4();
+    struct flow flow;
+    char *error;
+    const struct rte_flow_item_eth *eth;
+    const struct rte_flow_item_ipv4 *ipv4;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_true(flow.attr.transfer);
+    assert_int_equal(flow.attr.group, RULE_TABLE_GUARD);
+    assert_int_equal(flow.ethdev, 2);
+    assert_false(flow.narrowed);
+    assert_int_equal(flow.n_items, 4);
+
+    assert_int_equal(flow.items[0].type, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
+    assert_int_equal(((const struct rte_flow_item_ethdev *)flow.items[0].spec)->port_id, 2);
+    assert_int_equal(((const struct rte_flow_item_ethdev *)flow.items[0].mask)->port_id,
+                     UINT16_MAX);
+    assert_int_equal(flow.items[1].type, RTE_FLOW_ITEM_TYPE_ETH);
+    eth = flow.items[1].spec;
+    assert_memory_equal(&eth->hdr.src_addr, &mac_a, 6);
+    eth = flow.items[1].mask;
+    assert_memory_equal(&eth->hdr.src_addr, &mac_bits, 6);
+    assert_true(rte_is_zero_ether_addr(&eth->hdr.dst_addr));
+    assert_int_equal(flow.items[2].type, RTE_FLOW_ITEM_TYPE_IPV4);
+    ipv4 = flow.items[2].spec;
+    assert_int_equal(ipv4->hdr.src_addr, inet_addr("10.1.10.5"));
+    ipv4 = flow.items[2].mask;
+    assert_int_equal(ipv4->hdr.src_addr, UINT32_MAX);
+    assert_int_equal(ipv4->hdr.dst_addr, 0);
+    assert_int_equal(flow.items[3].type, RTE_FLOW_ITEM_TYPE_END);
+
+    assert_int_equal(flow.actions[0].type, RTE_FLOW_ACTION_TYPE_COUNT);
+    assert_int_equal(flow.actions[1].type, RTE_FLOW_ACTION_TYPE_JUMP);
+    assert_int_equal(((const struct rte_flow_action_jump *)flow.actions[1].conf)->group,
+                     RULE_TABLE_FORWARD);
+    assert_int_equal(flow.actions[2].type, RTE_FLOW_ACTION_TYPE_END);
+}
+
+static void test_actions_in_order(void **state)
+{
+    static const enum rte_flow_action_type set[] = {RTE_FLOW_ACTION_TYPE_COUNT,
+                                                    RTE_FLOW_ACTION_TYPE_SET_MAC_SRC,
+                                                    RTE_FLOW_ACTION_TYPE_SET_MAC_DST,
+                                                    RTE_FLOW_ACTION_TYPE_DEC_TTL,
+                                                    RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT,
+                                                    RTE_FLOW_ACTION_TYPE_END};
+    struct rule rule = forward4();
+    const struct rte_flow_action_modify_field *modify;
+    struct flow flow;
+    char *error;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_int_equal(flow.n_actions, RTE_DIM(set));
+    for (size_t i = 0; i < RTE_DIM(set); i++)
+        assert_int_equal(flow.actions[i].type, set[i]);
+    assert_memory_equal(flow.actions[2].conf, &mac_b, 6);
+    assert_int_equal(((const struct rte_flow_action_ethdev *)flow.actions[4].conf)->port_id, 3);
+    assert_true(flow.decrements_ttl);
+    assert_int_equal(flow.ethdev, 3); // for all ports of the NIC that it sends to
+
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_MODIFY, &flow, &error), 0);
+    assert_int_equal(flow.actions[1].type, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD);
+    modify = flow.actions[2].conf;
+    assert_int_equal(modify->dst.field, RTE_FLOW_FIELD_MAC_DST);
+    assert_int_equal(modify->width, 48);
+    assert_memory_equal(modify->src.value, &mac_b, 6);
+    modify = flow.actions[3].conf;
+    assert_int_equal(modify->operation, RTE_FLOW_MODIFY_SUB);
+    assert_int_equal(modify->dst.field, RTE_FLOW_FIELD_IPV4_TTL);
+    assert_int_equal(modify->src.value[0], 1);
+}
+
+// Every spec is within its mask: mlx5's rules never hit otherwise.
+static void test_spec_within_mask(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RTE_DIM(goldens); i++) {
+        struct rule rule = goldens[i].rule();
+        struct flow flow;
+        char *error;
+
+        assert_int_equal(flow_build(&rule, port_of, goldens[i].rewrite, &flow, &error), 0);
+        for (unsigned n = 0; n + 1 < flow.n_items; n++) {
+            const uint8_t *spec = (const uint8_t *)&flow.spec[n];
+            const uint8_t *mask = (const uint8_t *)&flow.mask[n];
+
+            for (size_t byte = 0; byte < sizeof(union flow_item); byte++)
+                assert_int_equal(spec[byte] & ~mask[byte], 0);
+        }
+    }
+}
+
+static void test_higher_rule_priority_is_lower_number(void **state)
+{
+    struct rule low = forward4(), high = forward4();
+    struct flow flow_low, flow_high;
+    char *error;
+
+    (void)state;
+    low.priority = 0;
+    high.priority = FLOW_RULE_PRIORITY_MAX;
+    assert_int_equal(flow_build(&low, port_of, FLOW_REWRITE_SET, &flow_low, &error), 0);
+    assert_int_equal(flow_build(&high, port_of, FLOW_REWRITE_SET, &flow_high, &error), 0);
+    assert_int_equal(flow_low.attr.priority, FLOW_PRIORITY_LAST);
+    assert_int_equal(flow_high.attr.priority, 1); // 0 is the expired packets'
+}
+
+static void test_l4_is_narrowed(void **state)
+{
+    struct rule rule = tcp_port();
+    struct flow flow;
+    char *error;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_true(flow.narrowed);
+    rule = tos_proto(); // any fragment has the protocol
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_false(flow.narrowed);
+    rule = tos_proto6();
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_true(flow.narrowed);
+}
+
+static void refused(struct rule rule, int expected, const char *sentence)
+{
+    struct flow flow;
+    char *error = NULL;
+
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), expected);
+    assert_non_null(error);
+    assert_non_null(strstr(error, sentence));
+    free(error);
+}
+
+static void test_refusals(void **state)
+{
+    struct rule rule;
+
+    (void)state;
+    rule = guard4();
+    rule.match.in_port = VETH;
+    refused(rule, -ENODEV, "port 9: a veth pair is no NIC");
+    rule = forward4();
+    rule.actions[3].port = VETH;
+    refused(rule, -ENODEV, "port 9: a veth pair is no NIC");
+    rule.actions[3].port = 77;
+    refused(rule, -ENODEV, "port 77: no such port");
+
+    // What is rewritten and then missed in the next group would reach software rewritten.
+    rule = forward4();
+    rule.actions[3] = (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_UPLINKS};
+    refused(rule, -ENOTSUP, "changes the packet and then goes on");
+    rule.actions[3] = (struct action){.type = ACTION_UPLINKS};
+    refused(rule, -ENOTSUP, "changes the packet and then goes on");
+
+    rule = guard4();
+    rule.actions[0] = (struct action){.type = ACTION_PUNT};
+    refused(rule, -ENOTSUP, "hands packets to the daemon");
+    rule.n_actions = 0;
+    refused(rule, -ENOTSUP, "does not say where");
+    rule = forward4();
+    act(&rule, (struct action){.type = ACTION_OUTPUT, .port = POD_A});
+    refused(rule, -ENOTSUP, "goes on after");
+    rule = default4();
+    rule.match.in_port = PORT_NONE;
+    refused(rule, -ENOTSUP, "names no port");
+    rule = forward4();
+    rule.priority = FLOW_RULE_PRIORITY_MAX + 1;
+    refused(rule, -ENOTSUP, "priority is above");
+
+    rule = tcp_port();
+    rule.match.mask.eth_type = rule.match.spec.eth_type = 0;
+    refused(rule, -ENOTSUP, "IPv4 and IPv6 alike");
+    rule = tcp_port();
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_ARP);
+    refused(rule, -ENOTSUP, "EtherType that is not IP");
+    rule = forward4();
+    rule.match.spec.ip_src = ip("fd00::1");
+    rule.match.mask.ip_src = bits(128);
+    refused(rule, -ENOTSUP, "IPv4 and IPv6 at once");
+    rule = tcp_port();
+    rule.match.spec.ip_proto = 50;
+    refused(rule, -ENOTSUP, "not TCP, UDP, SCTP or ICMP");
+    rule = vlan_arp();
+    rule.match.spec.vlan_tci = 0;
+    refused(rule, -ENOTSUP, "untagged and VLAN 0");
+    rule = vlan_arp();
+    rule.actions[0] = (struct action){.type = ACTION_DEC_TTL};
+    refused(rule, -ENOTSUP, "does not match IPv4 or IPv6");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_expired_lines),
+        cmocka_unit_test(test_short_buffer),
+        cmocka_unit_test(test_pattern),
+        cmocka_unit_test(test_actions_in_order),
+        cmocka_unit_test(test_spec_within_mask),
+        cmocka_unit_test(test_higher_rule_priority_is_lower_number),
+        cmocka_unit_test(test_l4_is_narrowed),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
+}
