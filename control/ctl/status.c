@@ -90,7 +90,7 @@ static enum ctl_exit run(const struct ctl *ctl)
 
 const struct ctl_verb ctl_status = {
     .name = "status",
-    .summary = "Is the node well, and if not, what is it",
+    .summary = "Whether the node is well, and if not, what is wrong",
     .help =
         "FLOWS is the share of the flows that leave by this uplink towards this gateway; 0.0%:\n"
         "it is not used. A problem does not change the exit status.\n"
