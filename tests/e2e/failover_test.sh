@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A ToR goes and comes back under traffic: by its links, and by silence with the links up.
+. "$(dirname "$0")/lib.sh"
+
+lab_start a:0 c:1
+echo_server world
+echo_server c
+
+uses() { # TOR: does the node send to it? Of 64 flows some go each way.
+	local before
+	before=$(tor_received "$1")
+	probe a $world4 --flows 64 --pps 5 --seconds 1 >/dev/null
+	[ $(($(tor_received "$1") - before)) -ge 20 ]
+}
+tor_knows_pods() {
+	pod_known a && pod_known c
+}
+
+check "before: traffic goes through tor0" uses 0
+check "before: traffic goes through tor1" uses 1
+
+# Both directions: a pod's flows to the world and back, and the world's to a pod and back.
+for tor in 0 1; do
+	probe a $world4 --seconds 12 >"$scratch/out.json" &
+	out=$!
+	probe world "$(lab pod ip c 4)" --seconds 12 >"$scratch/in.json" &
+	in=$!
+	sleep 3
+	lab tor down $tor
+	sleep 3
+	check "tor$tor down: the daemon says so" \
+		eval "lab ctl --json status | jq -e '.health == \"degraded\" and .uplinks[$tor].link == false'"
+	lab tor up $tor
+	wait $out $in
+	for way in out in; do
+		sent=$(jq .sent "$scratch/$way.json")
+		check_at_most "tor$tor down and up, ${way}bound: lost of $sent packets" "$(jq .lost "$scratch/$way.json")" \
+			$((sent / (${slow:-0} ? 10 : 50)))
+		check_at_most "tor$tor down and up, ${way}bound: the longest gap of a flow in ms" \
+			"$(jq .gap_ms "$scratch/$way.json")" $((${slow:-0} ? 3000 : 1000))
+	done
+	check "tor$tor is back: both ToRs know the pods" wait_until 10 tor_knows_pods
+	check "tor$tor is back: traffic goes through it again" wait_until 15 uses $tor
+done
+
+# A ToR that hangs shows only by what does not come: the gateway's answers here, BFD in the world (1 s).
+probe a $world4 --seconds 12 >"$scratch/hang.json" &
+pid=$!
+sleep 2
+lab tor hang 1
+sleep 6
+check "tor1 hangs: the daemon says that its gateways do not answer" \
+	eval "lab ctl --json status | jq -e '.uplinks[1] | .link and all(.gateways[]; .answers | not)'"
+lab tor up 1
+wait $pid
+check_at_most "tor1 hangs: the longest gap of a flow in ms" "$(jq .gap_ms "$scratch/hang.json")" \
+	$((${slow:-0} ? 8000 : 5000))
+check "tor1 is back: traffic goes through it again" wait_until 15 uses 1
+
+# Both away: nothing goes, everything is accounted for, and pods still reach each other.
+lab tor down 0
+lab tor down 1
+sleep 1
+before=$(drops no_gateway)
+in_ns a ping -c 3 -i 0.2 -W 1 $world4 >/dev/null
+check_at_least "without a ToR: packets are dropped as no_gateway" "$(($(drops no_gateway) - before))" 3
+check "without a ToR: pods reach each other" in_ns a ping -c 3 -i 0.2 -W 2 "$(lab pod ip c 4)"
+lab tor up 0
+lab tor up 1
+check "both are back: the world is reached" wait_until 15 in_ns a ping -c 1 -W 1 $world4
+check "both are back: the daemon is well" \
+	wait_until 15 eval "lab ctl --json status | jq -e '.health == \"ok\"'"
+finish
