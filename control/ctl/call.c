@@ -19,8 +19,11 @@ enum ctl_exit ctl_call(const struct ctl *ctl, const char *method, struct json *p
     *result = NULL;
     rc = client_call(ctl->socket, method, params ? params : json_object_create(), ctl->timeout_ms,
                      result, &error);
-    if (!rc)
+    if (!rc) {
+        if (!ctl->json)
+            value_make_printable(*result);
         return CTL_OK;
+    }
 
     exit = rc == -EREMOTEIO ? CTL_FAILED : CTL_UNREACHABLE;
     if (error.code)

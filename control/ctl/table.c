@@ -62,9 +62,6 @@ void table_add(struct table *table, const char *format, ...)
         free(text);
         text = xstrdup("-");
     }
-    for (char *c = text; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
 
     if (table->n_cells == table->allocated)
         table->cells = x2nrealloc(table->cells, &table->allocated, sizeof *table->cells);
@@ -98,6 +95,9 @@ static void print_row(const struct table *table, char *const *cells, FILE *strea
 {
     unsigned last = table->n_columns - 1;
     int indent = 0;
+
+    while (cells && last > 0 && !strcmp(cells[last], " "))
+        last--; // no spaces at a line's end
 
     for (unsigned i = 0; i <= last; i++) {
         const char *text = cells ? cells[i] : table->column[i].head;

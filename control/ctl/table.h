@@ -12,8 +12,8 @@ struct table;
 // The column heads, separated by spaces; one that begins with `>` is aligned to the right.
 struct table *table_create(const char *columns);
 void table_destroy(struct table *table);
-// Adds the next cell; rows fill up from left to right. An empty text becomes "-" (a
-// space stays one); characters that could drive a terminal become "?": names come from others.
+// Adds the next cell; rows fill up from left to right. An empty text becomes "-"; a space stays
+// one.
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t table_rows(const struct table *table);
 // Prints nothing but `empty` (a sentence) if there is no row.

@@ -82,6 +82,23 @@ char *value_join(const struct json *object, const char *name)
     return ds_steal_cstr(&text);
 }
 
+void value_make_printable(struct json *value)
+{
+    if (value->type == JSON_STRING) {
+        for (char *c = CONST_CAST(char *, json_string(value)); *c; c++)
+            if (*c < ' ' || *c > '~')
+                *c = '?';
+    } else if (value->type == JSON_ARRAY) {
+        for (size_t i = 0; i < value_size(value); i++)
+            value_make_printable(CONST_CAST(struct json *, value_at(value, i)));
+    } else if (value->type == JSON_OBJECT) {
+        struct shash_node *node;
+
+        SHASH_FOR_EACH(node, json_object(value))
+        value_make_printable(node->data);
+    }
+}
+
 char *value_format_count(uint64_t number, char buf[VALUE_TEXT])
 {
     static const char units[] = "kMGTPE";

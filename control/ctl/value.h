@@ -29,6 +29,10 @@ bool value_is_set(const struct json *object, const char *name);
 // A list of strings, "10.1.10.5 fd00::5"; "-" if it is empty. The caller frees it.
 char *value_join(const struct json *object, const char *name);
 
+// Turns characters that could drive a terminal into "?" in every string of an answer: names come
+// from others.
+void value_make_printable(struct json *value);
+
 #define VALUE_TEXT 32
 
 // Up to seven digits as they are, then four significant ones and a unit of 1000: 9999999, 10.00M.

@@ -52,17 +52,33 @@ static void table_without_rows_says_so(void **state)
     table_destroy(table);
 }
 
-static void table_cells_are_never_blank_nor_dangerous(void **state)
+static void table_cells_are_blank_only_on_purpose(void **state)
 {
-    struct table *table = table_create("A B");
+    struct table *table = table_create("A B C");
 
     (void)state;
     table_add(table, "%s", "");
-    table_add(table, "\033[2Jx\n\xc3\xa4");
+    table_add(table, "x");
+    table_add(table, "%s", "");
     table_add(table, " ");
     table_add(table, "y");
-    assert_prints(table, "A  B\n-  ?[2Jx???\n   y\n");
+    table_add(table, " ");
+    assert_prints(table, "A  B  C\n-  x  -\n   y\n");
     table_destroy(table);
+}
+
+static void answers_become_printable(void **state)
+{
+    struct json *answer =
+        json_from_string("{\"a\": [\"\\u001b[2Jx\\n\"], \"b\": {\"c\": \"\\u00e4~\"}}");
+    char *text;
+
+    (void)state;
+    value_make_printable(answer);
+    text = json_to_string(answer, JSSF_SORT);
+    assert_string_equal(text, "{\"a\":[\"?[2Jx?\"],\"b\":{\"c\":\"??~\"}}");
+    free(text);
+    json_destroy(answer);
 }
 
 static void table_breaks_its_last_column(void **state)
@@ -222,8 +238,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_aligns),
         cmocka_unit_test(table_without_rows_says_so),
-        cmocka_unit_test(table_cells_are_never_blank_nor_dangerous),
+        cmocka_unit_test(table_cells_are_blank_only_on_purpose),
         cmocka_unit_test(table_breaks_its_last_column),
+        cmocka_unit_test(answers_become_printable),
         cmocka_unit_test(counts_are_exact_then_scaled),
         cmocka_unit_test(shares_and_times),
         cmocka_unit_test(members_of_other_types_read_as_empty),
