@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open vSwitch on DPDK, from Debian's openvswitch-switch-dpdk, doing Sluice's job: guard the sender,
+then one rule per pod that sets both MACs, decrements the TTL and outputs."""
+
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+
+from bench import frames as addresses
+from bench import machine, process
+
+INSTALL = ("install openvswitch-switch-dpdk, librte-net-pcap23, librte-net-null23, "
+           "librte-mempool-ring23 and librte-bus-vdev23 (their service need not run)")
+VSWITCHD = pathlib.Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
+SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+# Its packet buffers take what there is, half as many at a time until they fit.
+MEMORY_MB = 1024
+
+
+def installed():
+    drivers = pathlib.Path("/usr/lib").glob("*/dpdk/pmds-*/librte_net_pcap.so*")
+    return VSWITCHD.exists() and any(drivers)
+
+
+class Ovs:
+    """cache: "emc", as it comes; "noemc": only the megaflow cache; "smc": the signature match cache
+    and no EMC."""
+
+    def __init__(self, setup, cache):
+        self.name = f"ovs-{cache}"
+        self.setup = setup
+        self.cache = cache
+        self.server = self.switch = None
+        self.folder = None
+
+    def version(self):
+        return f"openvswitch-switch-dpdk {machine.package_version('openvswitch-switch-dpdk')}"
+
+    def start(self, case, frames, folder):
+        self.folder = folder
+        measuring, busy = self.setup.cpus
+        self.server_start()
+        # OVS adds --in-memory, which DPDK refuses without huge pages, unless --legacy-mem is there.
+        legacy = [] if self.setup.huge else ["--legacy-mem"]
+        extra = " ".join(["--no-pci", *legacy, *self.setup.eal_memory(MEMORY_MB)])
+        options = [f"dpdk-extra={json.dumps(extra)}", "dpdk-init=true",
+                   f"dpdk-lcore-mask={1 << measuring:#x}", f"pmd-cpu-mask={1 << busy:#x}"]
+        if self.cache != "emc":
+            options.append("emc-insert-inv-prob=0")
+        if self.cache == "smc":
+            options.append("smc-enable=true")
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".",
+                   *(f"other_config:{option}" for option in options))
+        log = folder / "ovs-vswitchd.log"
+        # In a network namespace of its own: a bridge comes with a tap device.
+        self.switch = process.start(
+            ["unshare", "--net", VSWITCHD, f"unix:{folder}/db.sock", f"--log-file={log}",
+             f"--unixctl={self.control()}"], folder / "vswitchd.out", self.setup.cpus, env=self.environment())
+        process.wait_for(lambda: self.control().exists(), self.switch, log, self.name)
+        self.vsctl("--timeout=60", "add-br", "bench", "--", "set", "bridge", "bench",
+                   "datapath_type=netdev", "fail_mode=secure")
+        # First the way out and the rules, then what sends: no flow is learnt before its rule is there.
+        self.port_add("sink", 2, "net_null0,no-rx=1")
+        rules = folder / "rules"
+        rules.write_text("\n".join(self.rules(case)) + "\n")
+        self.command("ovs-ofctl", "add-flows", f"unix:{folder}/bench.mgmt", rules)
+        self.port_add("pod", 1, f"net_pcap0,rx_pcap={frames},infinite_rx=1")
+        process.wait_for(lambda: self.forwarded() > 0, self.switch, log, self.name)
+
+    def server_start(self):
+        folder = self.folder
+        self.command("ovsdb-tool", "create", folder / "conf.db", SCHEMA)
+        log = folder / "ovsdb-server.log"
+        self.server = process.start(
+            ["ovsdb-server", f"--remote=punix:{folder}/db.sock", f"--log-file={log}",
+             f"--unixctl={folder}/server.ctl", folder / "conf.db"], folder / "server.out", self.setup.cpus[:1],
+            env=self.environment())
+        process.wait_for(lambda: (folder / "db.sock").exists(), self.server, log, self.name)
+        self.vsctl("--no-wait", "init")
+
+    def rules(self, case):
+        yield (f"table=0,in_port=1,dl_src={addresses.SENDER_MAC},ip,"
+               f"nw_src={addresses.SENDER_IP},actions=resubmit(,1)")
+        for pod in range(case.pods):
+            yield (f"table=1,ip,nw_dst={addresses.pod_ip(pod)},"
+                   f"actions=mod_dl_src:{addresses.ROUTER_MAC},"
+                   f"mod_dl_dst:{addresses.pod_mac(pod)},dec_ttl,output:2")
+
+    def port_add(self, name, number, devargs):
+        self.vsctl("--timeout=60", "add-port", "bench", name, "--", "set", "interface", name,
+                   "type=dpdk", f"ofport_request={number}",
+                   f"options:dpdk-devargs={json.dumps(devargs)}")
+
+    def environment(self):
+        folders = ("OVS_RUNDIR", "OVS_DBDIR", "OVS_SYSCONFDIR", "OVS_LOGDIR")
+        return {**os.environ, **{name: str(self.folder) for name in folders},
+                "RUNTIME_DIRECTORY": str(self.folder)}
+
+    def command(self, *words):
+        done = subprocess.run(words, capture_output=True, text=True, env=self.environment())
+        if done.returncode != 0:
+            raise RuntimeError(f"{self.name}: {words[0]} failed: {done.stderr.strip()}")
+
+    def vsctl(self, *words):
+        self.command("ovs-vsctl", f"--db=unix:{self.folder}/db.sock", *words)
+
+    def control(self):
+        return self.folder / "vswitchd.ctl"
+
+    def pids(self):
+        return [self.switch.pid]
+
+    def counter(self, port, direction):
+        """A port's packets, as `ovs-appctl dpctl/show -s` tells them."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.control()))
+            request = {"id": 0, "method": "dpctl/show", "params": ["-s", "netdev@ovs-netdev"]}
+            connection.sendall(json.dumps(request).encode())
+            answer = b""
+            while True:
+                answer += connection.recv(65536)
+                try:
+                    text = json.loads(answer)["result"]
+                    break
+                except ValueError:
+                    pass
+        found = re.search(rf"port \d+: {port} .*?{direction} packets:(\d+)", text, re.DOTALL)
+        return int(found[1]) if found else 0
+
+    def received(self):
+        return self.counter("pod", "RX")
+
+    def forwarded(self):
+        return self.counter("sink", "TX")
+
+    def stop(self):
+        process.stop(self.switch)
+        process.stop(self.server)
+        self.switch = self.server = None
