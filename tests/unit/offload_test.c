@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Which rules go into the NIC. The driver is one of the test's own, in place of rte_flow's
+// functions (see meson.build): it remembers what was created and refuses what it is told to.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_flow.h>
+
+#include "offload/flow.h"
+#include "offload/offload.h"
+
+// Ports of the NICs: ethdevs 0 to 9 are of the first, its proxy is 0; 10 to 19 of the second,
+// its proxy is 10. A port's number is its ethdev's plus 1.
+static struct fake_driver {
+    unsigned n;        // rules in it
+    unsigned n_calls;  // of validate, create and destroy
+    unsigned n_expire; // rules in it that keep back expired packets
+    enum rte_flow_action_type refused_action;
+    int refused_priority; // rte_flow's; -1: none
+    bool no_proxy;
+} driver;
+
+struct rte_flow {
+    bool expire;
+};
+
+int __wrap_rte_flow_validate(uint16_t, const struct rte_flow_attr *, const struct rte_flow_item[],
+                             const struct rte_flow_action[], struct rte_flow_error *);
+struct rte_flow *__wrap_rte_flow_create(uint16_t, const struct rte_flow_attr *,
+                                        const struct rte_flow_item[],
+                                        const struct rte_flow_action[], struct rte_flow_error *);
+int __wrap_rte_flow_destroy(uint16_t, struct rte_flow *, struct rte_flow_error *);
+int __wrap_rte_flow_pick_transfer_proxy(uint16_t, uint16_t *, struct rte_flow_error *);
+int __wrap_rte_flow_query(uint16_t, struct rte_flow *, const struct rte_flow_action *, void *,
+                          struct rte_flow_error *);
+int __wrap_rte_eth_dev_info_get(uint16_t, struct rte_eth_dev_info *);
+
+int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
+                             const struct rte_flow_item pattern[],
+                             const struct rte_flow_action actions[], struct rte_flow_error *error)
+{
+    (void)pattern;
+    assert_int_equal(port % 10, 0);
+    assert_true(attr->transfer);
+    driver.n_calls++;
+    for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
+        if (driver.refused_action && actions->type == driver.refused_action)
+            return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, actions,
+                                      "action not to be had");
+    }
+    if ((int)attr->priority == driver.refused_priority)
+        return rte_flow_error_set(error, ENOSPC, RTE_FLOW_ERROR_TYPE_HANDLE, NULL, "full");
+    return 0;
+}
+
+struct rte_flow *__wrap_rte_flow_create(uint16_t port, const struct rte_flow_attr *attr,
+                                        const struct rte_flow_item pattern[],
+                                        const struct rte_flow_action actions[],
+                                        struct rte_flow_error *error)
+{
+    struct rte_flow *flow;
+
+    assert_int_equal(__wrap_rte_flow_validate(port, attr, pattern, actions, error), 0);
+    flow = calloc(1, sizeof(*flow));
+    assert_non_null(flow);
+    flow->expire = attr->priority == 0;
+    driver.n++;
+    driver.n_expire += flow->expire;
+    return flow;
+}
+
+int __wrap_rte_flow_destroy(uint16_t port, struct rte_flow *flow, struct rte_flow_error *error)
+{
+    (void)error;
+    assert_int_equal(port % 10, 0);
+    driver.n_calls++;
+    driver.n--;
+    driver.n_expire -= flow->expire;
+    free(flow);
+    return 0;
+}
+
+int __wrap_rte_flow_pick_transfer_proxy(uint16_t port, uint16_t *proxy,
+                                        struct rte_flow_error *error)
+{
+    if (driver.no_proxy)
+        return rte_flow_error_set(error, ENOSYS, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, "no");
+    *proxy = port / 10 * 10;
+    return 0;
+}
+
+int __wrap_rte_flow_query(uint16_t port, struct rte_flow *flow,
+                          const struct rte_flow_action *action, void *data,
+                          struct rte_flow_error *error)
+{
+    struct rte_flow_query_count *count = data;
+
+    (void)port, (void)flow, (void)error;
+    assert_int_equal(action->type, RTE_FLOW_ACTION_TYPE_COUNT);
+    count->hits_set = count->bytes_set = 1;
+    count->hits = 7;
+    count->bytes = 700;
+    return 0;
+}
+
+int __wrap_rte_eth_dev_info_get(uint16_t port, struct rte_eth_dev_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    info->driver_name = "net_fake";
+    info->switch_info.domain_id = port / 10;
+    return 0;
+}
+
+static int port_of(uint16_t port, uint16_t *ethdev, const char **why)
+{
+    if (port > 20) {
+        *why = "a veth pair is no NIC";
+        return -ENODEV;
+    }
+    *ethdev = port - 1;
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    driver = (struct fake_driver){.refused_priority = -1};
+    offload_init(OFFLOAD_AUTO, port_of);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return driver.n == 0 ? 0 : -1; // a rule was left in the NIC
+}
+
+// ip_dst = 10.0.0.host/len -> to that port
+static struct rule pod(uint16_t priority, uint8_t host, unsigned len, uint16_t port)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .priority = priority, .n_actions = 2};
+
+    for (unsigned i = 0; i < 96 + len; i++)
+        rule.match.mask.ip_dst.s6_addr[i / 8] |= 0x80 >> (i % 8);
+    rule.match.spec.ip_dst.s6_addr32[2] = htonl(0xffff);
+    rule.match.spec.ip_dst.s6_addr32[3] =
+        htonl(0x0a000000 | host) & rule.match.mask.ip_dst.s6_addr32[3];
+    rule.actions[0] = (struct action){.type = ACTION_DEC_TTL};
+    rule.actions[1] = (struct action){.type = ACTION_OUTPUT, .port = port};
+    return rule;
+}
+
+static struct offload_rule *add(struct rule rule)
+{
+    struct offload_rule *orule = offload_add(&rule);
+
+    assert_non_null(orule);
+    return orule;
+}
+
+static void assert_why(const struct offload_rule *orule, const char *part)
+{
+    assert_false(offload_in_nic(orule));
+    if (!strstr(offload_why_not(orule), part))
+        fail_msg("\"%s\" is not in \"%s\"", part, offload_why_not(orule));
+}
+
+static void test_in_and_out(void **state)
+{
+    struct offload_rule *orule = add(pod(100, 5, 32, 3));
+    uint64_t packets, bytes;
+    char line[512];
+
+    (void)state;
+    assert_true(offload_in_nic(orule));
+    assert_string_equal(offload_why_not(orule), "");
+    assert_int_equal(driver.n, 1 + 2); // two for expired packets
+    assert_int_equal(driver.n_expire, 2);
+    assert_true(offload_format_testpmd(orule, line, sizeof(line)) > 0);
+    assert_memory_equal(line, "flow create 0 group 2 ", 22);
+    assert_int_equal(offload_stats(orule, &packets, &bytes), 0);
+    assert_int_equal(packets, 7);
+    assert_int_equal(bytes, 700);
+    offload_remove(orule);
+    offload_remove(NULL);
+    assert_int_equal(driver.n, 0);
+}
+
+static void test_expired_rules_are_shared(void **state)
+{
+    struct offload_rule *a = add(pod(100, 5, 32, 3)), *b = add(pod(100, 6, 32, 4));
+    struct offload_rule *other_nic = add(pod(100, 7, 32, 13));
+
+    (void)state;
+    assert_int_equal(driver.n_expire, 4); // two in each NIC
+    offload_remove(a);
+    assert_int_equal(driver.n_expire, 4);
+    offload_remove(b);
+    assert_int_equal(driver.n_expire, 2);
+    offload_remove(other_nic);
+    assert_int_equal(driver.n_expire, 0);
+}
+
+static void test_no_ttl_without_expired_rules(void **state)
+{
+    struct offload_rule *orule;
+
+    (void)state;
+    driver.refused_action = RTE_FLOW_ACTION_TYPE_JUMP;
+    orule = add(pod(100, 5, 32, 3));
+    assert_why(orule, "net_fake does not take this rule: action not to be had");
+    assert_int_equal(driver.n, 0);
+    offload_remove(orule);
+}
+
+static void test_off(void **state)
+{
+    struct offload_rule *orule;
+    char line[512];
+
+    (void)state;
+    offload_init(OFFLOAD_OFF, port_of);
+    orule = add(pod(100, 5, 32, 3));
+    assert_why(orule, "offload is off in the node file");
+    assert_int_equal(driver.n_calls, 0);
+    offload_format_testpmd(orule, line, sizeof(line));
+    assert_memory_equal(line, "flow create 0 ", 14);
+    assert_int_equal(offload_stats(orule, NULL, NULL), -ENOENT);
+    offload_remove(orule);
+}
+
+static void test_port_of_no_nic(void **state)
+{
+    struct offload_rule *orule = add(pod(100, 5, 32, 99));
+    char line[512];
+
+    (void)state;
+    assert_why(orule, "port 99: a veth pair is no NIC");
+    offload_format_testpmd(orule, line, sizeof(line));
+    assert_string_equal(line, "# port 99: a veth pair is no NIC");
+    offload_remove(orule);
+}
+
+static void test_driver_without_rte_flow(void **state)
+{
+    struct offload_rule *orule;
+
+    (void)state;
+    driver.no_proxy = true;
+    orule = add(pod(100, 5, 32, 3));
+    assert_why(orule, "net_fake has no rte_flow");
+    offload_remove(orule);
+}
+
+static void test_two_nics(void **state)
+{
+    struct rule rule = pod(100, 5, 32, 13);
+    struct offload_rule *orule;
+
+    (void)state;
+    rule.match.in_port = 3;
+    orule = add(rule);
+    assert_why(orule, "not of the NIC that the packet comes in by");
+    offload_remove(orule);
+}
+
+static void test_other_way_to_say_it(void **state)
+{
+    struct offload_rule *a, *b;
+    unsigned calls;
+    char line[512];
+
+    (void)state;
+    driver.refused_action = RTE_FLOW_ACTION_TYPE_DEC_TTL;
+    a = add(pod(100, 5, 32, 3));
+    assert_true(offload_in_nic(a));
+    offload_format_testpmd(a, line, sizeof(line));
+    assert_non_null(strstr(line, "modify_field op sub dst_type ipv4_ttl"));
+    // It is remembered: one validate, one create (which validates).
+    calls = driver.n_calls;
+    b = add(pod(100, 6, 32, 3));
+    assert_true(offload_in_nic(b));
+    assert_int_equal(driver.n_calls, calls + 2);
+    offload_remove(a);
+    offload_remove(b);
+}
+
+// A rule that the NIC refused keeps those below it out; those beside it stay in.
+static void test_higher_rule_missing(void **state)
+{
+    struct offload_rule *wide, *beside, *low, *high;
+
+    (void)state;
+    low = add(pod(10, 0, 24, 3));
+    wide = add(pod(20, 4, 30, 3));
+    beside = add(pod(20, 9, 32, 3));
+    assert_true(offload_in_nic(low) && offload_in_nic(wide) && offload_in_nic(beside));
+
+    high = add(pod(100, 5, 32, 99));
+    assert_false(offload_in_nic(high));
+    assert_why(wide, "of higher priority");
+    assert_why(low, "of higher priority");
+    assert_true(offload_in_nic(beside));
+
+    offload_remove(high);
+    assert_true(offload_in_nic(low) && offload_in_nic(wide) && offload_in_nic(beside));
+    offload_remove(low);
+    offload_remove(beside);
+    offload_remove(wide);
+}
+
+// The rule in the middle is taken out, so the one below it must go too, though it does not overlap
+// the highest.
+static void test_eviction_goes_on(void **state)
+{
+    struct rule low_rule = pod(10, 5, 32, 3), middle_rule = pod(20, 0, 24, 3);
+    struct offload_rule *low, *middle, *high;
+
+    (void)state;
+    low = add(low_rule);
+    middle = add(middle_rule);
+    assert_true(offload_in_nic(low) && offload_in_nic(middle));
+    high = add(pod(100, 200, 32, 99));
+    assert_why(middle, "is not in the NIC");
+    assert_why(low, "is not in the NIC");
+    offload_remove(high);
+    assert_true(offload_in_nic(low) && offload_in_nic(middle));
+    offload_remove(middle);
+    offload_remove(low);
+}
+
+static void test_full(void **state)
+{
+    struct offload_rule *low, *high;
+
+    (void)state;
+    driver.refused_priority = FLOW_PRIORITY_LAST - 50;
+    high = add(pod(50, 5, 32, 3));
+    assert_why(high, "net_fake does not take this rule: full (No space left on device)");
+    low = add(pod(10, 5, 32, 3));
+    assert_why(low, "of higher priority");
+    offload_remove(high);
+    assert_true(offload_in_nic(low));
+    offload_remove(low);
+}
+
+static void test_same_priority(void **state)
+{
+    struct offload_rule *a = add(pod(10, 5, 32, 3)), *b;
+
+    (void)state;
+    assert_true(offload_in_nic(a));
+    b = add(pod(10, 5, 31, 4));
+    assert_why(a, "another rule of its priority");
+    assert_why(b, "another rule of its priority");
+    offload_remove(b);
+    assert_true(offload_in_nic(a));
+    offload_remove(a);
+}
+
+static void test_narrowed_rule(void **state)
+{
+    struct rule rule = pod(100, 5, 32, 3);
+    struct offload_rule *high, *low = add(pod(10, 0, 24, 3));
+
+    (void)state;
+    assert_true(offload_in_nic(low));
+    rule.match.spec.ip_proto = rule.match.mask.ip_proto = 0xff;
+    rule.match.spec.ip_proto = IPPROTO_UDP;
+    rule.match.spec.l4_dst = htons(53);
+    rule.match.mask.l4_dst = 0xffff;
+    high = add(rule);
+    assert_true(offload_in_nic(high));
+    assert_why(low, "for a part of its packets only");
+    offload_remove(high);
+    assert_true(offload_in_nic(low));
+    offload_remove(low);
+}
+
+// A rule for any port is in one NIC only; in another, the rules below it must not do its work.
+static void test_any_port_and_two_nics(void **state)
+{
+    struct rule rule = pod(10, 0, 24, 13);
+    struct offload_rule *high = add(pod(100, 5, 32, 3)), *low;
+
+    (void)state;
+    low = add(rule);
+    assert_true(offload_in_nic(high));
+    assert_false(offload_in_nic(low));
+    offload_remove(high);
+    assert_true(offload_in_nic(low));
+    offload_remove(low);
+}
+
+static void test_tables_do_not_touch(void **state)
+{
+    struct rule rule = pod(100, 5, 32, 99);
+    struct offload_rule *other_table, *low;
+
+    (void)state;
+    rule.table = RULE_TABLE_POLICY;
+    other_table = add(rule);
+    low = add(pod(10, 5, 32, 3));
+    assert_true(offload_in_nic(low));
+    offload_remove(other_table);
+    offload_remove(low);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_in_and_out),
+        TEST(test_expired_rules_are_shared),
+        TEST(test_no_ttl_without_expired_rules),
+        TEST(test_off),
+        TEST(test_port_of_no_nic),
+        TEST(test_driver_without_rte_flow),
+        TEST(test_two_nics),
+        TEST(test_other_way_to_say_it),
+        TEST(test_higher_rule_missing),
+        TEST(test_eviction_goes_on),
+        TEST(test_full),
+        TEST(test_same_priority),
+        TEST(test_narrowed_rule),
+        TEST(test_any_port_and_two_nics),
+        TEST(test_tables_do_not_touch),
+    };
+
+    return cmocka_run_group_tests_name("offload", tests, NULL, NULL);
+}
