@@ -23,6 +23,7 @@ need_root() {
 binary() {
 	case $1 in
 	sluice) echo "$build/cni/sluice" ;;
+	sluicectl) echo "$build/control/ctl/sluicectl" ;;
 	*) echo "$build/control/$1" ;;
 	esac
 }
