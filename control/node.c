@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "control/node.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/state.h"
+#include "control/appctl.h"
+#include "control/attachments.h"
+#include "control/lock.h"
+#include "control/methods.h"
+#include "control/netdev.h"
+#include "control/notify.h"
+#include "control/rpc_server.h"
+#include "control/rules.h"
+#include "control/stats.h"
+#include "control/uplinks.h"
+#include "dataplane/dataplane.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+#include "unixctl.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(node);
+
+// What the workers handed over is fetched this often; more often while it matters, because there is
+// no descriptor that tells.
+#define PUNT_IDLE_MS 10
+#define PUNT_BUSY_MS 1
+#define PUNT_BURST   64
+
+// What is open, for the way back.
+struct node {
+    const struct config *config;
+    char *run_dir, *pid_path, *ctl_path;
+    int pid_fd, state_fd, signal_fd;
+    struct state *state;
+    struct unixctl_server *unixctl;
+    bool made_run_dir, dataplane, netdevs;
+    struct held_rule *defaults[CONFIG_RANGES_MAX];
+};
+
+static void on_netdev_change(int ifindex, const char *name, bool gone)
+{
+    uplinks_netdev_changed(ifindex, name, gone);
+    attachments_netdev_changed(ifindex, name, gone);
+}
+
+// True if there was anything.
+static bool take_punts(long long now_ms)
+{
+    struct dp_punt punts[PUNT_BURST];
+    unsigned n = dp_punt_recv(punts, PUNT_BURST);
+
+    for (unsigned i = 0; i < n; i++)
+        uplinks_punt(&punts[i], now_ms);
+    return n > 0;
+}
+
+static bool told_to_stop(struct node *node)
+{
+    struct signalfd_siginfo info;
+
+    if (read(node->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return false;
+    VLOG_INFO("stopping signal=%s", strsignal(info.ssi_signo));
+    return true;
+}
+
+static void loop(struct node *node)
+{
+    while (!told_to_stop(node)) {
+        long long now_ms, uplinks_ms, attachments_ms;
+        bool busy;
+
+        netdev_run();
+        // Before the probes: an answer that is here is no missed one, however late this turn is.
+        now_ms = time_msec();
+        busy = take_punts(now_ms);
+        uplinks_ms = uplinks_run(now_ms);
+        attachments_ms = attachments_run(now_ms);
+        rpc_server_run(now_ms);
+        unixctl_server_run(node->unixctl);
+
+        busy = busy || uplinks_expect_answers(now_ms);
+        poll_timer_wait_until(MIN(uplinks_ms, attachments_ms));
+        poll_timer_wait(busy ? PUNT_BUSY_MS : PUNT_IDLE_MS);
+        poll_fd_wait(node->signal_fd, POLLIN);
+        netdev_wait();
+        rpc_server_wait();
+        unixctl_server_wait(node->unixctl);
+        poll_block();
+    }
+}
+
+// The workers' CPUs; none are named: the last one that the process may use.
+static void choose_cpus(const struct config *config, struct dp_config *dp)
+{
+    cpu_set_t allowed;
+
+    for (unsigned i = 0; i < config->n_cpus; i++)
+        dp->worker_cpus[i] = config->cpus[i];
+    dp->n_workers = config->n_cpus;
+    if (dp->n_workers > 0 || sched_getaffinity(0, sizeof(allowed), &allowed))
+        return;
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed))
+            dp->worker_cpus[0] = cpu;
+    }
+    dp->n_workers = 1;
+}
+
+static int start_dataplane(struct node *node, char **error)
+{
+    const struct config *config = node->config;
+    struct dp_gateway gateways[CONFIG_RANGES_MAX];
+    struct dp_config dp = {
+        .idle = config->idle == CONFIG_IDLE_POLL ? DP_IDLE_POLL : DP_IDLE_ADAPTIVE,
+        .max_sleep_us = config->max_sleep_us,
+        .memory_mb = config->memory_mb,
+        .mbufs = config->mbufs,
+        .mtu = config->mtu,
+        .icmp_source4 = config->icmp_source4,
+        .icmp_source6 = config->icmp_source6,
+        .icmp_errors_per_s = config->icmp_errors_per_s,
+    };
+    bool hugepages = false;
+    int err;
+
+    memcpy(&dp.router_mac, config->router_mac, sizeof(dp.router_mac));
+    choose_cpus(config, &dp);
+    err = dp_init(&dp, &hugepages, error);
+    if (err)
+        return err;
+    node->dataplane = true;
+    if (!hugepages)
+        VLOG_WARN("no hugepages, packets cost more; reserve some: sysctl vm.nr_hugepages=512");
+    stats_init(config, hugepages);
+    for (unsigned r = 0; r < config->n_ranges; r++) {
+        gateways[r] = (struct dp_gateway){
+            .address = config->ranges[r].gateway,
+            .subnet = config->ranges[r].subnet,
+            .prefix_len = config->ranges[r].prefix_len,
+        };
+    }
+    err = dp_gateways_set(gateways, config->n_ranges);
+    if (err)
+        *error = xasprintf("the ranges cannot be set: %s", ovs_strerror(-err));
+    return err;
+}
+
+static int add_default_rules(struct node *node, char **error)
+{
+    for (unsigned r = 0; r < node->config->n_ranges; r++) {
+        const struct config_range *range = &node->config->ranges[r];
+        struct rule rule = rule_default(r, &range->subnet, range->prefix_len);
+        int err = rules_add(&rule, &node->defaults[r], error);
+
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int make_run_dir(struct node *node, char **error)
+{
+    char *copy = xstrdup(node->config->socket);
+
+    node->run_dir = xstrdup(dirname(copy));
+    free(copy);
+    node->pid_path = xasprintf("%s/sluiced.pid", node->run_dir);
+    node->ctl_path = xasprintf("%s/sluiced.ctl", node->run_dir);
+    node->made_run_dir = mkdir(node->run_dir, 0755) == 0;
+    if (node->made_run_dir || errno == EEXIST)
+        return 0;
+    int err = errno;
+    *error = xasprintf("cannot make the folder %s: %s", node->run_dir, ovs_strerror(err));
+    return -err;
+}
+
+static int open_files(struct node *node, char **error)
+{
+    bool rebooted = false;
+    int err = make_run_dir(node, error);
+
+    if (err)
+        return err;
+    node->pid_fd = lock_pid_file(node->pid_path, error);
+    if (node->pid_fd < 0)
+        return node->pid_fd;
+    err = state_open(node->config->state, &node->state, &rebooted, error);
+    if (err)
+        return err;
+    node->state_fd = lock_file(node->config->state, error);
+    if (node->state_fd < 0)
+        return node->state_fd;
+    if (rebooted)
+        VLOG_INFO("the machine was restarted, its attachments are forgotten");
+    return 0;
+}
+
+static int block_signals(struct node *node, char **error)
+{
+    sigset_t signals;
+
+    // Before any thread starts, so that all of them have these blocked; the signals are read from
+    // a descriptor, and libopenvswitch's handlers for them, which would end the process, never run.
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    node->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (node->signal_fd >= 0)
+        return 0;
+    *error = xasprintf("no descriptor for signals: %s", ovs_strerror(errno));
+    return -errno;
+}
+
+static int start(struct node *node, char **error)
+{
+    const struct config *config = node->config;
+    int err = block_signals(node, error);
+
+    if (!err)
+        err = open_files(node, error);
+    if (!err)
+        err = start_dataplane(node, error);
+    if (err)
+        return err;
+    err = netdev_watch(on_netdev_change);
+    if (err) {
+        *error = xasprintf("cannot watch netdevs: %s", ovs_strerror(-err));
+        return err;
+    }
+    node->netdevs = true;
+    rules_init(config->offload);
+    err = uplinks_open(config, error);
+    if (!err)
+        err = add_default_rules(node, error);
+    if (!err)
+        err = attachments_open(config, node->state, error);
+    if (err)
+        return err;
+    err = unixctl_server_create(node->ctl_path, &node->unixctl);
+    if (err) {
+        *error = xasprintf("cannot make %s: %s", node->ctl_path, ovs_strerror(err));
+        return -err;
+    }
+    appctl_init();
+    methods_init(config);
+    return rpc_server_open(config->socket, config->socket_group, methods_call, error);
+}
+
+static void stop(struct node *node)
+{
+    rpc_server_close();
+    unixctl_server_destroy(node->unixctl);
+    attachments_close();
+    for (unsigned r = 0; r < CONFIG_RANGES_MAX; r++)
+        rules_remove(node->defaults[r]);
+    uplinks_close();
+    if (node->netdevs)
+        netdev_unwatch();
+    if (node->dataplane)
+        dp_fini();
+    state_close(node->state);
+    if (node->state_fd >= 0)
+        close(node->state_fd);
+    if (node->pid_fd >= 0) {
+        unlink(node->pid_path);
+        close(node->pid_fd);
+    }
+    if (node->made_run_dir)
+        rmdir(node->run_dir);
+    if (node->signal_fd >= 0)
+        close(node->signal_fd);
+    free(node->run_dir);
+    free(node->pid_path);
+    free(node->ctl_path);
+}
+
+int node_run(const struct config *config, char **error)
+{
+    struct node node = {.config = config, .pid_fd = -1, .state_fd = -1, .signal_fd = -1};
+    int err = start(&node, error);
+
+    if (!err) {
+        VLOG_INFO("ready version=%s socket=%s", SLUICE_VERSION, config->socket);
+        notify_manager("READY=1");
+        loop(&node);
+        notify_manager("STOPPING=1");
+    }
+    stop(&node);
+    return err;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "control/rpc_server.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "jsonrpc.h"
+#include "openvswitch/json.h"
+#include "openvswitch/list.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "stream-fd.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(rpc_server);
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
+
+struct connection {
+    struct ovs_list node;
+    struct jsonrpc *rpc;
+    struct ucred peer;
+    bool privileged;
+    unsigned message_start; // bytes received before the message that is arriving
+    long long active_ms;    // when the last message was complete, or this one began
+    bool in_message;
+};
+
+static int listen_fd = -1;
+static char *listen_path;
+static rpc_call_fn *call;
+// Those served longest ago come first.
+static struct ovs_list connections = OVS_LIST_INITIALIZER(&connections);
+static bool more_to_do;
+
+static int fail(char **error, const char *doing, const char *what)
+{
+    int err = errno;
+
+    *error = xasprintf("%s %s: %s", doing, what, ovs_strerror(err));
+    return -err;
+}
+
+static int set_group(const char *path, const char *group, char **error)
+{
+    struct group *entry;
+
+    if (group[0] == '\0')
+        return 0;
+    errno = 0;
+    entry = getgrnam(group);
+    if (entry == NULL) {
+        *error = xasprintf("no group \"%s\": make it (groupadd --system %s) or leave socket.group "
+                           "out of the node file",
+                           group, group);
+        return -ENOENT;
+    }
+    return chown(path, -1, entry->gr_gid) ? fail(error, "cannot give to the group", path) : 0;
+}
+
+int rpc_server_open(const char *path, const char *group, rpc_call_fn *call_, char **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t mask;
+    int err;
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        *error = xasprintf("%s: longer than %zu bytes", path, sizeof(address.sun_path) - 1);
+        return -ENAMETOOLONG;
+    }
+    ovs_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    call = call_;
+    listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listen_fd < 0)
+        return fail(error, "cannot make the socket", path);
+    unlink(path);
+    // Never open to others, not even for an instant: the mode is right from the beginning.
+    mask = umask(0117);
+    err = bind(listen_fd, (struct sockaddr *)&address, sizeof(address));
+    umask(mask);
+    if (err) {
+        err = fail(error, "cannot make the socket", path);
+        close(listen_fd);
+        listen_fd = -1;
+        return err;
+    }
+    listen_path = xstrdup(path);
+    err = set_group(path, group, error);
+    if (!err && listen(listen_fd, RPC_CONNECTIONS_MAX))
+        err = fail(error, "cannot listen at", path);
+    if (err)
+        rpc_server_close();
+    return err;
+}
+
+static void drop(struct connection *connection)
+{
+    ovs_list_remove(&connection->node);
+    jsonrpc_close(connection->rpc);
+    free(connection);
+}
+
+void rpc_server_close(void)
+{
+    struct connection *connection;
+
+    LIST_FOR_EACH_SAFE(connection, node, &connections)
+    drop(connection);
+    if (listen_fd < 0)
+        return;
+    close(listen_fd);
+    listen_fd = -1;
+    unlink(listen_path);
+    free(listen_path);
+    listen_path = NULL;
+}
+
+// Makes room for a new connection by closing the one that has been quiet longest; a privileged one
+// gives way only to another.
+static bool make_room(bool privileged)
+{
+    struct connection *connection, *victim = NULL;
+
+    if (ovs_list_size(&connections) < RPC_CONNECTIONS_MAX)
+        return true;
+    LIST_FOR_EACH(connection, node, &connections)
+    {
+        if (connection->privileged && !privileged)
+            continue;
+        if (victim == NULL || (victim->privileged && !connection->privileged) ||
+            (victim->privileged == connection->privileged &&
+             connection->active_ms < victim->active_ms))
+            victim = connection;
+    }
+    if (victim == NULL)
+        return false;
+    VLOG_WARN_RL(&rl, "too many connections, closing the quietest uid=%u pid=%d", victim->peer.uid,
+                 victim->peer.pid);
+    drop(victim);
+    return true;
+}
+
+static void accept_all(long long now_ms)
+{
+    int fd;
+
+    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct ucred peer;
+        socklen_t len = sizeof(peer);
+        struct connection *connection;
+        struct stream *stream;
+        bool privileged;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len)) {
+            close(fd);
+            continue;
+        }
+        privileged = peer.uid == 0 || peer.uid == geteuid();
+        if (!make_room(privileged) ||
+            new_fd_stream(xasprintf("control:%d", peer.pid), fd, 0, AF_UNIX, &stream)) {
+            close(fd);
+            continue;
+        }
+        connection = xzalloc(sizeof(*connection));
+        connection->rpc = jsonrpc_open(stream);
+        connection->peer = peer;
+        connection->privileged = privileged;
+        connection->active_ms = now_ms;
+        ovs_list_push_back(&connections, &connection->node);
+    }
+}
+
+static struct jsonrpc_msg *error_reply(const struct fault *fault, const struct json *id)
+{
+    struct json *error = json_object_create();
+    struct jsonrpc_msg *reply;
+
+    json_object_put_string(error, "code", fault_name(fault->code));
+    json_object_put_string(error, "message", fault->message);
+    json_object_put_string(error, "remedy", fault_remedy(fault->code));
+    reply = jsonrpc_create_error(error, id);
+    // Else "result": null, which JSON-RPC 1.0 wants, would be left out.
+    reply->type = JSONRPC_ERROR;
+    return reply;
+}
+
+static void run_request(struct connection *connection, const struct jsonrpc_msg *request)
+{
+    struct fault fault = {0};
+    struct json *result = call(request->method, request->params, connection->privileged, &fault);
+
+    jsonrpc_send(connection->rpc, result ? jsonrpc_create_reply(result, request->id)
+                                         : error_reply(&fault, request->id));
+    free(fault.message);
+}
+
+// True if a request was run.
+static bool serve(struct connection *connection, long long now_ms)
+{
+    struct jsonrpc_msg *msg = NULL;
+    unsigned received;
+    bool served = false;
+
+    jsonrpc_run(connection->rpc);
+    // A client that does not read its answers gets no more of them.
+    if (jsonrpc_get_backlog(connection->rpc) == 0)
+        jsonrpc_recv(connection->rpc, &msg);
+    received = jsonrpc_get_received_bytes(connection->rpc) - connection->message_start;
+    if (received > RPC_MESSAGE_MAX) {
+        VLOG_WARN_RL(&rl, "message too long, closing uid=%u pid=%d", connection->peer.uid,
+                     connection->peer.pid);
+        jsonrpc_msg_destroy(msg);
+        drop(connection);
+        return false;
+    }
+    if (msg) {
+        served = msg->type == JSONRPC_REQUEST;
+        if (served)
+            run_request(connection, msg);
+        jsonrpc_msg_destroy(msg);
+        connection->message_start += received;
+        connection->in_message = false;
+        connection->active_ms = now_ms;
+        more_to_do = true; // the next message may be in the buffer already
+        ovs_list_remove(&connection->node);
+        ovs_list_push_back(&connections, &connection->node);
+    } else if (received > 0 && !connection->in_message) {
+        connection->in_message = true;
+        connection->active_ms = now_ms;
+    }
+    if (jsonrpc_get_status(connection->rpc) ||
+        (connection->in_message && now_ms - connection->active_ms > RPC_MESSAGE_MS))
+        drop(connection);
+    return served;
+}
+
+void rpc_server_run(long long now_ms)
+{
+    struct connection *connection;
+    size_t n;
+
+    more_to_do = false;
+    accept_all(now_ms);
+    // Each one there is now, once: those that were served move to the end.
+    n = ovs_list_size(&connections);
+    LIST_FOR_EACH_SAFE(connection, node, &connections)
+    {
+        if (n-- == 0)
+            break;
+        if (serve(connection, now_ms)) {
+            more_to_do = true;
+            break;
+        }
+    }
+}
+
+void rpc_server_wait(void)
+{
+    struct connection *connection;
+
+    poll_fd_wait(listen_fd, POLLIN);
+    LIST_FOR_EACH(connection, node, &connections)
+    {
+        jsonrpc_wait(connection->rpc);
+        if (jsonrpc_get_backlog(connection->rpc) == 0)
+            jsonrpc_recv_wait(connection->rpc);
+    }
+    if (more_to_do)
+        poll_immediate_wake();
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "control/rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/dataplane.h"
+#include "util.h"
+
+#define RULE_PRIORITY 100
+
+static enum config_offload offload_mode;
+static struct held_rule *rules_head;
+static uint64_t next_sequence;
+static size_t n_in_table[RULE_TABLE_N];
+
+static int offload_port(uint16_t port, uint16_t *ethdev, const char **why)
+{
+    const struct dp_port_info *info = dp_port_get(port);
+
+    if (info == NULL)
+        *why = "the port is not open";
+    else if (info->driver == DP_DRIVER_AF_XDP)
+        *why = "af_xdp has no transfer rules";
+    else if (info->driver == DP_DRIVER_AF_PACKET)
+        *why = "af_packet has no transfer rules";
+    else {
+        *ethdev = info->ethdev;
+        return 0;
+    }
+    return -ENODEV;
+}
+
+void rules_init(enum config_offload mode)
+{
+    static const enum offload_mode modes[] = {
+        [CONFIG_OFFLOAD_OFF] = OFFLOAD_OFF,
+        [CONFIG_OFFLOAD_AUTO] = OFFLOAD_AUTO,
+        [CONFIG_OFFLOAD_REQUIRE] = OFFLOAD_REQUIRE,
+    };
+
+    offload_mode = mode;
+    offload_init(modes[mode], offload_port);
+}
+
+int rules_add(const struct rule *rule, struct held_rule **held, char **error)
+{
+    struct held_rule *added = xzalloc(sizeof(*added));
+    int err = dp_rule_add(rule, &added->slot, error);
+
+    if (err) {
+        free(added);
+        return err;
+    }
+    added->rule = *rule;
+    added->sequence = next_sequence++;
+    added->next = rules_head;
+    if (rules_head)
+        rules_head->prev = added;
+    rules_head = added;
+    n_in_table[rule->table]++;
+    added->offload = offload_add(rule);
+
+    if (offload_mode == CONFIG_OFFLOAD_REQUIRE && !offload_in_nic(added->offload)) {
+        char match[256];
+
+        rule_format_match(rule, match, sizeof(match));
+        *error = xasprintf("the NIC does not take the rule %s: %s; the node file says offload: "
+                           "require",
+                           match, offload_why_not(added->offload));
+        rules_remove(added);
+        return -ENOTSUP;
+    }
+    *held = added;
+    return 0;
+}
+
+void rules_remove(struct held_rule *held)
+{
+    if (held == NULL)
+        return;
+    offload_remove(held->offload);
+    dp_rule_del(held->slot);
+    if (held->prev)
+        held->prev->next = held->next;
+    else
+        rules_head = held->next;
+    if (held->next)
+        held->next->prev = held->prev;
+    n_in_table[held->rule.table]--;
+    free(held);
+}
+
+static int compare(const void *a_, const void *b_)
+{
+    const struct held_rule *a = *(struct held_rule *const *)a_;
+    const struct held_rule *b = *(struct held_rule *const *)b_;
+
+    if (a->rule.table != b->rule.table)
+        return a->rule.table < b->rule.table ? -1 : 1;
+    if (a->rule.priority != b->rule.priority)
+        return a->rule.priority > b->rule.priority ? -1 : 1;
+    return a->sequence < b->sequence ? -1 : 1;
+}
+
+struct held_rule **rules_sorted(size_t *n)
+{
+    size_t total = 0, i = 0;
+
+    for (int table = 0; table < RULE_TABLE_N; table++)
+        total += n_in_table[table];
+    struct held_rule **sorted = xmalloc((total + 1) * sizeof(*sorted));
+    for (struct held_rule *held = rules_head; held; held = held->next)
+        sorted[i++] = held;
+    qsort(sorted, total, sizeof(*sorted), compare);
+    *n = total;
+    return sorted;
+}
+
+size_t rules_count(enum rule_table table)
+{
+    return n_in_table[table];
+}
+
+static void match_eth_type(struct rule *rule, const struct in6_addr *address)
+{
+    rule->match.spec.eth_type =
+        htons(ip_is_v4(address) ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+    rule->match.mask.eth_type = 0xffff;
+}
+
+struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address)
+{
+    struct rule rule = {.table = RULE_TABLE_GUARD, .priority = RULE_PRIORITY, .cookie = port};
+    struct action go = {.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
+
+    rule.match.in_port = port;
+    match_eth_type(&rule, address);
+    memcpy(&rule.match.spec.eth_src, mac, 6);
+    memset(&rule.match.mask.eth_src, 0xff, 6);
+    rule.match.spec.ip_src = *address;
+    memset(&rule.match.mask.ip_src, 0xff, 16);
+    rule_add_action(&rule, go);
+    return rule;
+}
+
+struct rule rule_forward(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,
+                         const uint8_t router_mac[6])
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .priority = RULE_PRIORITY, .cookie = port};
+    struct action set_src = {.type = ACTION_SET_ETH_SRC};
+    struct action set_dst = {.type = ACTION_SET_ETH_DST};
+
+    match_eth_type(&rule, address);
+    rule.match.spec.ip_dst = *address;
+    memset(&rule.match.mask.ip_dst, 0xff, 16);
+    memcpy(&set_src.mac, router_mac, 6);
+    memcpy(&set_dst.mac, mac, 6);
+    rule_add_action(&rule, set_src);
+    rule_add_action(&rule, set_dst);
+    rule_add_action(&rule, (struct action){.type = ACTION_DEC_TTL});
+    rule_add_action(&rule, (struct action){.type = ACTION_OUTPUT, .port = port});
+    return rule;
+}
+
+struct rule rule_default(uint16_t range, const struct in6_addr *subnet, uint8_t prefix_len)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .priority = 0};
+    struct action out = {.type = ACTION_UPLINKS, .gateway = range};
+
+    match_eth_type(&rule, subnet);
+    for (unsigned bit = 0; bit < prefix_len; bit++)
+        rule.match.mask.ip_src.s6_addr[bit / 8] |= 0x80 >> (bit % 8);
+    for (unsigned i = 0; i < 16; i++)
+        rule.match.spec.ip_src.s6_addr[i] = subnet->s6_addr[i] & rule.match.mask.ip_src.s6_addr[i];
+    rule_add_action(&rule, out);
+    return rule;
+}

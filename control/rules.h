@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The rules that the daemon itself makes, for attachments and for ranges. Each goes to the software
+// tables first and then to the NIC.
+#pragma once
+
+#include "config/config.h"
+#include "dataplane/rule.h"
+#include "offload/offload.h"
+
+struct held_rule {
+    struct held_rule *next, *prev;
+    struct rule rule;
+    uint64_t sequence; // order of adding
+    uint32_t slot;     // for dp_rule_stats
+    struct offload_rule *offload;
+};
+
+// offload: require makes rules_add fail for a rule that cannot be in the NIC.
+void rules_init(enum config_offload mode);
+// -ENOTSUP: `offload: require` and the NIC does not take it. Else what dp_rule_add says.
+int rules_add(const struct rule *rule, struct held_rule **held, char **error);
+// NULL is fine.
+void rules_remove(struct held_rule *held);
+
+// All of them, ordered by table, priority (highest first) and age. The caller frees the array, not
+// the rules.
+struct held_rule **rules_sorted(size_t *n);
+size_t rules_count(enum rule_table table);
+
+// What pod port `port` with this MAC may send from this address.
+struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address);
+// What is for this address goes to that port.
+struct rule rule_forward(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,
+                         const uint8_t router_mac[6]);
+// What comes from this range and is for no pod goes to the uplinks.
+struct rule rule_default(uint16_t range, const struct in6_addr *subnet, uint8_t prefix_len);

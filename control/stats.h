@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The answers of the reading methods, as docs/control-socket.md has them.
+#pragma once
+
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "dataplane/dataplane.h"
+
+struct json;
+
+void stats_init(const struct config *config, bool hugepages);
+
+struct json *stats_status(void);
+struct json *stats_ports(void);
+struct json *stats_pods(void);
+struct json *stats_rules(void);
+struct json *stats_counters(void); // the method `stats`
+struct json *stats_workers(void);
+struct json *stats_offload(void);
+
+const char *stats_driver_name(enum dp_driver driver);

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
+#include "control/uplinks.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "config/address.h"
+#include "control/announce.h"
+#include "control/attachments.h"
+#include "control/frames.h"
+#include "control/member_map.h"
+#include "control/netdev.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(uplinks);
+
+// The links of devices without a kernel netdev are asked for this often.
+#define LINK_POLL_MS 100
+// An uplink that could not be opened is tried again after this long.
+#define REOPEN_MS 1000
+// After a link came up, so many rounds of probes at a short interval: most gateways answer at once,
+// and the first frames of a new link are the ones that are lost.
+#define EAGER_ROUNDS      20
+#define EAGER_INTERVAL_MS 50
+// An answer to a probe is worth polling for this long.
+#define ANSWER_MS 20
+
+static const struct config *config;
+static struct uplink uplinks[CONFIG_UPLINKS_MAX];
+static unsigned n_uplinks;
+static struct rte_ether_addr node_mac; // the first uplink's
+static struct dp_member_map map;
+static enum member_choice choices[CONFIG_RANGES_MAX];
+static unsigned senders[CONFIG_UPLINKS_MAX][CONFIG_RANGES_MAX]; // rotates over a range's pods
+static long long last_probe_ms = LLONG_MIN / 2, next_link_poll_ms;
+
+static const char *range_text(unsigned range, char buf[ADDRESS_TEXT])
+{
+    return address_format_prefix(&config->ranges[range].subnet, config->ranges[range].prefix_len,
+                                 buf);
+}
+
+static void log_choice(unsigned range, enum member_choice choice)
+{
+    char text[ADDRESS_TEXT];
+
+    if (choice == choices[range])
+        return;
+    choices[range] = choice;
+    range_text(range, text);
+    if (choice == MEMBERS_ANSWERING)
+        VLOG_INFO("gateway answers range=%s", text);
+    else if (choice == MEMBERS_LAST_GOOD)
+        VLOG_WARN("no gateway answers on any uplink, keeping what worked last range=%s", text);
+    else
+        VLOG_WARN("no uplink to send by range=%s", text);
+}
+
+static void map_update(void)
+{
+    static struct dp_member_map fresh;
+
+    fresh = map;
+    for (unsigned r = 0; r < config->n_ranges; r++) {
+        struct member members[CONFIG_UPLINKS_MAX];
+        bool in_use[CONFIG_UPLINKS_MAX];
+
+        for (unsigned i = 0; i < n_uplinks; i++) {
+            const struct gateway *gateway = &uplinks[i].gateways[r];
+
+            members[i] = (struct member){
+                .port = uplinks[i].port,
+                .carrier = uplinks[i].open && uplinks[i].carrier,
+                .answers = gateway->answers,
+                .known = gateway->known,
+                .gateway_mac = gateway->mac,
+            };
+            in_use[i] = uplinks[i].in_use[r];
+        }
+        log_choice(r, members_choose(members, n_uplinks, in_use));
+        members_fill(members, n_uplinks, in_use, &fresh, r);
+        for (unsigned i = 0; i < n_uplinks; i++)
+            uplinks[i].in_use[r] = in_use[i];
+    }
+    if (memcmp(&fresh, &map, sizeof(map)) == 0)
+        return;
+    map = fresh;
+    int err = dp_member_map_set(&map);
+    if (err)
+        VLOG_ERR("member map not set error=%s", ovs_strerror(-err));
+}
+
+unsigned uplinks_buckets(unsigned i, unsigned range)
+{
+    unsigned n = 0;
+
+    for (unsigned b = 0; b < DP_BUCKETS && map.gateway[range].valid; b++)
+        n += map.gateway[range].bucket[b].port == uplinks[i].port;
+    return n;
+}
+
+// Everything that lives in the range is announced on the uplink.
+static void announce_range(unsigned i, unsigned range, long long now_ms)
+{
+    struct in6_addr address;
+
+    for (unsigned n = 0; attachments_address(range, n, &address); n++)
+        announce_add(i, range, &address, now_ms);
+}
+
+void uplinks_announce(unsigned range, const struct in6_addr *address, long long now_ms)
+{
+    for (unsigned i = 0; i < n_uplinks; i++)
+        announce_add(i, range, address, now_ms);
+}
+
+void uplinks_announce_cancel(const struct in6_addr *address)
+{
+    announce_cancel(address);
+}
+
+static bool send_announcement(unsigned i, unsigned range, const struct in6_addr *address)
+{
+    uint8_t frame[FRAME_SIZE];
+    size_t len;
+
+    // When the link comes back, everything is announced anew.
+    if (!uplinks[i].open || !uplinks[i].carrier)
+        return true;
+    len = frame_announce(frame, &node_mac, address);
+    if (dp_inject(uplinks[i].port, frame, len) == -ENOBUFS)
+        return false;
+    // A router need not make a neighbour entry of an unsolicited advertisement (RFC 4861 section
+    // 7.2.5), but it does of a solicitation (section 7.2.3).
+    if (!ip_is_v4(address)) {
+        len = frame_solicit(frame, &node_mac, address, &config->ranges[range].gateway);
+        dp_inject(uplinks[i].port, frame, len);
+    }
+    return true;
+}
+
+static void set_carrier(struct uplink *uplink, bool carrier, long long now_ms)
+{
+    if (uplink->carrier == carrier)
+        return;
+    uplink->carrier = carrier;
+    VLOG_INFO("carrier %s uplink=%s", carrier ? "up" : "lost", uplink->device->name);
+    if (carrier) {
+        uplink->probe_ms = now_ms;
+        uplink->eager = EAGER_ROUNDS;
+    } else {
+        for (unsigned r = 0; r < config->n_ranges; r++)
+            gateway_cut_off(&uplink->gateways[r]);
+    }
+    map_update();
+}
+
+static bool read_carrier(const struct uplink *uplink)
+{
+    return uplink->device->netdev[0] ? netdev_carrier(uplink->device->netdev)
+                                     : dp_port_link(uplink->port);
+}
+
+static int open_uplink(struct uplink *uplink, char **error)
+{
+    struct dp_port_params params = {
+        .no = uplink->port,
+        .kind = DP_PORT_UPLINK,
+        .no_xdp = !uplink->device->xdp,
+        .mtu = config->mtu,
+        .mac = node_mac,
+    };
+    const struct dp_port_info *info;
+    int err;
+
+    ovs_strlcpy(params.name, uplink->device->name, sizeof(params.name));
+    ovs_strlcpy(params.netdev, uplink->device->netdev, sizeof(params.netdev));
+    ovs_strlcpy(params.devargs, uplink->device->devargs, sizeof(params.devargs));
+    uplink->ifindex = params.netdev[0] ? netdev_index(params.netdev) : 0;
+    if (params.netdev[0] && uplink->ifindex == 0) {
+        *error = xasprintf("uplink %s: no such netdev", params.netdev);
+        return -ENODEV;
+    }
+    err = dp_port_add(&params, error);
+    if (err)
+        return err;
+    info = dp_port_get(uplink->port);
+    if (rte_is_zero_ether_addr(&node_mac)) {
+        node_mac = info->device_mac;
+        map.src_mac = node_mac;
+    }
+    uplink->open = true;
+    free(uplink->reason);
+    uplink->reason = NULL;
+    if (info->fallback[0])
+        VLOG_WARN("uplink is slower than it could be uplink=%s driver=af_packet reason=%s",
+                  params.name, info->fallback);
+    VLOG_INFO("uplink open uplink=%s port=%u", params.name, uplink->port);
+    set_carrier(uplink, read_carrier(uplink), time_msec());
+    return 0;
+}
+
+static void close_uplink(struct uplink *uplink)
+{
+    char *error = NULL;
+
+    if (!uplink->open)
+        return;
+    uplink->open = false;
+    set_carrier(uplink, false, time_msec());
+    if (dp_port_del(uplink->port, &error))
+        VLOG_ERR("port not closed port=%u error=%s", uplink->port, error ? error : "");
+    free(error);
+}
+
+static void retry_uplink(struct uplink *uplink, long long now_ms)
+{
+    char *error = NULL;
+
+    uplink->retry_ms = now_ms + REOPEN_MS;
+    if (open_uplink(uplink, &error)) {
+        if (uplink->reason == NULL || strcmp(uplink->reason, error) != 0)
+            VLOG_WARN("uplink not open uplink=%s error=%s", uplink->device->name, error);
+        free(uplink->reason);
+        uplink->reason = error;
+    }
+}
+
+int uplinks_open(const struct config *config_, char **error)
+{
+    config = config_;
+    announce_init(config->announce_count, config->announce_interval_ms, send_announcement);
+    for (unsigned r = 0; r < config->n_ranges; r++)
+        choices[r] = MEMBERS_NONE;
+    n_uplinks = config->n_uplinks;
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        uplinks[i].device = &config->uplinks[i];
+        uplinks[i].port = UPLINK_PORT(i);
+        if (i == 0) {
+            int err = open_uplink(&uplinks[i], error);
+            if (err)
+                return err;
+        } else {
+            retry_uplink(&uplinks[i], time_msec());
+        }
+    }
+    map_update();
+    return 0;
+}
+
+void uplinks_close(void)
+{
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        close_uplink(&uplinks[i]);
+        free(uplinks[i].reason);
+    }
+    n_uplinks = 0;
+    announce_fini();
+}
+
+unsigned uplinks_count(void)
+{
+    return n_uplinks;
+}
+
+const struct uplink *uplinks_get(unsigned i)
+{
+    return &uplinks[i];
+}
+
+struct rte_ether_addr uplinks_node_mac(void)
+{
+    return node_mac;
+}
+
+void uplinks_netdev_changed(int ifindex, const char *name, bool gone)
+{
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        struct uplink *uplink = &uplinks[i];
+        const char *netdev = uplink->device->netdev;
+
+        if (netdev[0] == '\0')
+            continue;
+        if (name == NULL)
+            gone = uplink->open && netdev_index(netdev) != uplink->ifindex;
+        else if (ifindex != uplink->ifindex && strcmp(name, netdev) != 0)
+            continue;
+        if (uplink->open && gone && (name == NULL || ifindex == uplink->ifindex)) {
+            VLOG_WARN("netdev is gone uplink=%s", uplink->device->name);
+            close_uplink(uplink);
+            uplink->reason = xasprintf("uplink %s: no such netdev", netdev);
+        } else if (uplink->open) {
+            set_carrier(uplink, netdev_carrier(netdev), time_msec());
+        }
+    }
+}
+
+void uplinks_punt(const struct dp_punt *punt, long long now_ms)
+{
+    struct neighbour_answer answer;
+    unsigned i = punt->port - UPLINK_PORT(0);
+
+    if (i >= n_uplinks ||
+        !frame_read_answer(punt->data, MIN(punt->len, sizeof(punt->data)), &answer))
+        return;
+    for (unsigned r = 0; r < config->n_ranges; r++) {
+        struct gateway *gateway = &uplinks[i].gateways[r];
+        bool before = gateway->answers;
+
+        if (!IN6_ARE_ADDR_EQUAL(&answer.address, &config->ranges[r].gateway) ||
+            !gateway_answered(gateway, &answer.mac, answer.solicited))
+            continue;
+        map_update();
+        char range[ADDRESS_TEXT], mac[ADDRESS_TEXT];
+        VLOG_INFO("gateway learned uplink=%s range=%s mac=%s answers=%s", uplinks[i].device->name,
+                  range_text(r, range), mac_format(answer.mac.addr_bytes, mac),
+                  gateway->answers ? "yes" : "no");
+        // A ToR that answers again may have forgotten, or never have heard, who is here.
+        if (gateway->answers && !before)
+            announce_range(i, r, now_ms);
+    }
+}
+
+// In an eager round only those that do not answer yet.
+static void probe(unsigned i, bool eager)
+{
+    struct uplink *uplink = &uplinks[i];
+    bool changed = false;
+
+    for (unsigned r = 0; r < config->n_ranges; r++) {
+        uint8_t frame[FRAME_SIZE];
+        struct in6_addr sender;
+
+        if (eager && uplink->gateways[r].answers)
+            continue;
+        // Another pod each time: so the ToR's entries of all pods stay fresh.
+        bool pod = attachments_address(r, senders[i][r]++, &sender) ||
+                   attachments_address(r, senders[i][r] = 0, &sender);
+        size_t len =
+            frame_solicit(frame, &node_mac, pod ? &sender : NULL, &config->ranges[r].gateway);
+
+        // A probe that could not be sent says nothing about the gateway.
+        if (dp_inject(uplink->port, frame, len))
+            continue;
+        if (gateway_probed(&uplink->gateways[r], config->probe_misses)) {
+            char range[ADDRESS_TEXT];
+            VLOG_WARN("gateway does not answer uplink=%s range=%s misses=%u", uplink->device->name,
+                      range_text(r, range), config->probe_misses);
+            changed = true;
+        }
+    }
+    if (changed)
+        map_update();
+}
+
+static bool all_answer(const struct uplink *uplink)
+{
+    for (unsigned r = 0; r < config->n_ranges; r++) {
+        if (!uplink->gateways[r].answers)
+            return false;
+    }
+    return true;
+}
+
+long long uplinks_run(long long now_ms)
+{
+    long long next = announce_run(now_ms);
+
+    if (now_ms >= next_link_poll_ms) {
+        for (unsigned i = 0; i < n_uplinks; i++) {
+            if (uplinks[i].open && uplinks[i].device->netdev[0] == '\0')
+                set_carrier(&uplinks[i], read_carrier(&uplinks[i]), now_ms);
+        }
+        next_link_poll_ms = now_ms + LINK_POLL_MS;
+    }
+    next = MIN(next, next_link_poll_ms);
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        struct uplink *uplink = &uplinks[i];
+
+        if (!uplink->open) {
+            if (now_ms >= uplink->retry_ms)
+                retry_uplink(uplink, now_ms);
+            next = MIN(next, uplink->retry_ms);
+        }
+        if (!uplink->open || !uplink->carrier)
+            continue;
+        if (now_ms >= uplink->probe_ms) {
+            bool eager = uplink->eager > 0 && !all_answer(uplink);
+
+            probe(i, eager);
+            last_probe_ms = now_ms;
+            uplink->eager -= uplink->eager > 0;
+            uplink->probe_ms = now_ms + (eager ? MIN(EAGER_INTERVAL_MS, config->probe_interval_ms)
+                                               : config->probe_interval_ms);
+        }
+        next = MIN(next, uplink->probe_ms);
+    }
+    return next;
+}
+
+bool uplinks_expect_answers(long long now_ms)
+{
+    return now_ms - last_probe_ms < ANSWER_MS;
+}
