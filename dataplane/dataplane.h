@@ -34,6 +34,7 @@ struct dp_config {
     enum dp_idle idle;
     unsigned max_sleep_us;
     unsigned memory_mb;               // for DPDK: packet buffers and tables
+    unsigned mtu;                     // the largest of any port, bytes of IP
     unsigned mbufs;                   // packet buffers in all
     struct rte_ether_addr router_mac; // what pods see as their gateway's MAC
     // Source of ICMP errors about packets that came from an uplink; all zeroes: none are sent
@@ -67,9 +68,8 @@ struct dp_port_params {
     char devargs[256];         // a DPDK device: "0000:03:00.0", "net_tap0,iface=t0", ...
     bool no_xdp;               // take AF_PACKET at once for netdev
     uint16_t mtu;              // of IP packets sent to this port, bytes
-    struct rte_ether_addr
-        mac; // pod and host: the pod's; uplink: the node's (zero: keep the device's)
-             // Uplinks only: the device's own MAC is written here.
+    struct rte_ether_addr mac; // pod and host: the pod's; uplink: the node's (zero: keep the
+                               // device's) Uplinks only: the device's own MAC is written here.
 };
 
 struct dp_port_info {

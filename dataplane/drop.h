@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Why a packet that came in did not go out: the one list of names, the same in code, on the control
 // socket, in `sluicectl stats` and in docs. Each packet received or originated is sent, or counted
-// under one of these at the port it came in by, or is in flight. There is no "other".
+// under one of these at the port it came in by (output's reasons:
+// at the port it was to leave by), or is in flight. There is no "other".
 #pragma once
 
 #include <stdint.h>
@@ -10,7 +11,7 @@
 #define DROP_REASONS(X)                                                                            \
     /* parse */                                                                                    \
     X(runt, "frame shorter than an Ethernet header")                                               \
-    X(eth_not_ours, "from an uplink, for another station's MAC address")                           \
+    X(eth_not_ours, "for another station's MAC address")                                           \
     X(eth_type, "EtherType that is not IPv4, IPv6 or ARP")                                         \
     X(vlan, "VLAN-tagged frame on a port without VLANs")                                           \
     X(ipv4_header, "IPv4 header cut short, of a wrong version or length")                          \

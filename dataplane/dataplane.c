@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Starts and stops DPDK and the workers.
+#include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+#include "dataplane/internal.h"
+
+struct dataplane dp;
+
+// Free 2 MiB or 1 GiB pages anywhere?
+static bool have_hugepages(unsigned memory_mb)
+{
+    glob_t files;
+    uint64_t free_kb = 0;
+
+    if (glob("/sys/kernel/mm/hugepages/hugepages-*kB/free_hugepages", 0, NULL, &files))
+        return false;
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        FILE *file = fopen(files.gl_pathv[i], "r");
+        unsigned long n, kb;
+
+        if (file && fscanf(file, "%lu", &n) == 1 &&
+            sscanf(strrchr(files.gl_pathv[i], '/') ? strstr(files.gl_pathv[i], "hugepages-") : "",
+                   "hugepages-%lukB", &kb) == 1)
+            free_kb += n * kb;
+        if (file)
+            fclose(file);
+    }
+    globfree(&files);
+    return free_kb >= (uint64_t)memory_mb * 1024;
+}
+
+// EAL's arguments. The main lcore, the control thread, may run on all CPUs that the process may;
+// each worker is pinned to its own.
+static int eal_start(const struct dp_config *config, bool hugepages, char **error)
+{
+    char lcores[2048], memory[16];
+    // An allow list that allows nothing: no PCI device is probed before its port is added.
+    char *argv[] = {"sluiced",
+                    "--no-telemetry",
+                    "--log-level=warning",
+                    "--lcores",
+                    lcores,
+                    "-m",
+                    memory,
+                    "-a",
+                    "0000:00:00.0",
+                    hugepages ? "--in-memory" : "--no-huge",
+                    "--no-shconf",
+                    NULL};
+    cpu_set_t allowed;
+    int at, ret;
+
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    at = snprintf(lcores, sizeof lcores, "0@(");
+    for (int cpu = 0, n = 0; cpu < CPU_SETSIZE && at < (int)sizeof lcores; cpu++)
+        if (CPU_ISSET(cpu, &allowed))
+            at += snprintf(lcores + at, sizeof lcores - (size_t)at, "%s%d", n++ ? "," : "", cpu);
+    at += snprintf(lcores + at, sizeof lcores - (size_t)at, ")");
+    for (unsigned i = 0; i < config->n_workers && at < (int)sizeof lcores; i++)
+        at += snprintf(lcores + at, sizeof lcores - (size_t)at, ",%u@%u", i + 1,
+                       config->worker_cpus[i]);
+    snprintf(memory, sizeof memory, "%u", config->memory_mb);
+    ret = rte_eal_init(RTE_DIM(argv) - 1, argv);
+    if (ret < 0) {
+        if (asprintf(error, "DPDK does not start: %s; see the lines above",
+                     rte_strerror(rte_errno)) < 0)
+            *error = NULL;
+        return -rte_errno;
+    }
+    return 0;
+}
+
+static int tables_init(char **error)
+{
+    size_t size = rte_rcu_qsbr_get_memsize(dp.config.n_workers);
+    // Each mbuf holds a whole frame; net_af_packet and others want room for 1,500 bytes in any
+    // case.
+    unsigned frame = RTE_MAX(dp.config.mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN, 1920u);
+
+    dp.rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
+    dp.pool = rte_pktmbuf_pool_create("mbufs", dp.config.mbufs, 256, 0,
+                                      (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_ALIGN(frame, 64u)),
+                                      SOCKET_ID_ANY);
+    dp.punt = rte_ring_create("punt", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+    dp.members = calloc(1, sizeof *dp.members);
+    if (!dp.rcu || !dp.pool || !dp.punt || !dp.members ||
+        rte_rcu_qsbr_init(dp.rcu, dp.config.n_workers)) {
+        if (asprintf(error,
+                     "%u packet buffers do not fit into %u MiB; raise memory: size or lower "
+                     "memory: mbufs",
+                     dp.config.mbufs, dp.config.memory_mb) < 0)
+            *error = NULL;
+        return -ENOMEM;
+    }
+    return forward_table_init(error);
+}
+
+int dp_init(const struct dp_config *config, bool *hugepages, char **error)
+{
+    cpu_set_t allowed;
+    int ret;
+
+    dp.config = *config;
+    *hugepages = have_hugepages(config->memory_mb);
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    ret = eal_start(config, *hugepages, error);
+    if (ret)
+        return ret;
+    // EAL pins its caller; threads made later must not inherit that.
+    sched_setaffinity(0, sizeof allowed, &allowed);
+    dp.tsc_hz = rte_get_tsc_hz();
+    ret = tables_init(error);
+    if (!ret)
+        ret = workers_init(error);
+    if (!ret)
+        ret = workers_start(error);
+    return ret;
+}
+
+void dp_fini(void)
+{
+    if (dp.workers)
+        workers_stop();
+    ports_close();
+    rte_eal_cleanup();
+}
+
+void rcu_wait(void)
+{
+    rte_rcu_qsbr_synchronize(dp.rcu, RTE_QSBR_THRID_INVALID);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/drop.h"
+
+static const struct {
+    const char *name, *text;
+} reasons[DROP_N] = {
+#define X(name, text) [DROP_##name] = {#name, text},
+    DROP_REASONS(X)
+#undef X
+};
+
+const char *drop_name(enum drop_reason reason)
+{
+    return reasons[reason].name;
+}
+
+const char *drop_text(enum drop_reason reason)
+{
+    return reasons[reason].text;
+}

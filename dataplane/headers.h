@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Small questions about packet headers, for the stages of the packet path. Headers are in network
+// byte order and may be unaligned; the caller has checked that they are all there.
+#pragma once
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_udp.h>
+
+static inline struct rte_ipv4_hdr *ip4(const struct rte_mbuf *m)
+{
+    return rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, RTE_ETHER_HDR_LEN);
+}
+
+static inline struct rte_ipv6_hdr *ip6(const struct rte_mbuf *m)
+{
+    return rte_pktmbuf_mtod_offset(m, struct rte_ipv6_hdr *, RTE_ETHER_HDR_LEN);
+}
+
+static inline const struct in6_addr *ip6_src(const struct rte_ipv6_hdr *ip)
+{
+    return (const void *)&ip->src_addr;
+}
+
+static inline const struct in6_addr *ip6_dst(const struct rte_ipv6_hdr *ip)
+{
+    return (const void *)&ip->dst_addr;
+}
+
+enum ipv4_class {
+    IPV4_UNICAST,
+    IPV4_MARTIAN,    // 0/8, 127/8, 240/4 (RFC 1812 section 5.3.7, RFC 6890)
+    IPV4_MULTICAST,  // 224/4 and 255.255.255.255
+    IPV4_LINK_LOCAL, // 169.254/16 (RFC 3927 section 7)
+};
+
+static inline enum ipv4_class ipv4_class(rte_be32_t address)
+{
+    uint32_t a = rte_be_to_cpu_32(address);
+    uint32_t first = a >> 24;
+
+    if (first - 1 < 126 && first != 127)
+        return IPV4_UNICAST;
+    if (first >= 128 && first < 224)
+        return (a >> 16) == 0xa9fe ? IPV4_LINK_LOCAL : IPV4_UNICAST;
+    if (first >= 224 && (first < 240 || a == 0xffffffff))
+        return IPV4_MULTICAST;
+    return IPV4_MARTIAN;
+}
+
+// Fragment offset, in units of 8 bytes.
+static inline unsigned ipv4_offset(const struct rte_ipv4_hdr *ip)
+{
+    return rte_be_to_cpu_16(ip->fragment_offset) & RTE_IPV4_HDR_OFFSET_MASK;
+}
+
+static inline bool ipv4_is_fragment(const struct rte_ipv4_hdr *ip)
+{
+    return ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG);
+}
+
+static inline const void *ipv4_l4(const struct rte_ipv4_hdr *ip)
+{
+    return (const uint8_t *)ip + (ip->version_ihl & 15) * 4;
+}
+
+static inline bool ipv6_is_link_local(const struct in6_addr *ip)
+{
+    return IN6_IS_ADDR_LINKLOCAL(ip);
+}
+
+// RFC 4291 sections 2.5.2, 2.5.3, 2.7, and IPv4-mapped ones, which are none on a wire (RFC 6890).
+static inline bool ipv6_is_martian(const struct in6_addr *ip)
+{
+    return IN6_IS_ADDR_UNSPECIFIED(ip) || IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_V4MAPPED(ip);
+}
+
+static inline bool ipv6_may_be_source(const struct in6_addr *ip)
+{
+    return !IN6_IS_ADDR_MULTICAST(ip) && !ipv6_is_martian(ip);
+}
+
+// Neighbour discovery: ICMPv6 types 133 to 137 (RFC 4861 section 4). The caller has checked 4 bytes
+// of payload.
+static inline bool ip6_is_nd(const struct rte_ipv6_hdr *ip)
+{
+    return ip->proto == IPPROTO_ICMPV6 && (uint8_t)(*(const uint8_t *)(ip + 1) - 133) <= 4;
+}
+
+// BFD (RFC 5881 section 4, RFC 5883 section 5, RFC 7130 section 2.2) and what only DHCP servers
+// send (RFC 2131 section 4.1, RFC 8415 section 7.2).
+static inline bool udp_is_control(const struct rte_udp_hdr *udp, uint16_t dhcp_server)
+{
+    uint16_t dst = rte_be_to_cpu_16(udp->dst_port);
+
+    return udp->src_port == rte_cpu_to_be_16(dhcp_server) || (uint16_t)(dst - 3784) <= 1 ||
+           dst == 4784 || dst == 6784;
+}
+
+static inline bool ipv4_is_control(const struct rte_ipv4_hdr *ip)
+{
+    return ip->next_proto_id == IPPROTO_UDP && !ipv4_offset(ip) && udp_is_control(ipv4_l4(ip), 67);
+}
+
+// Finds the upper-layer header behind the extension headers (RFC 8200 section 4). Returns its
+// offset from the IPv6 header and its protocol, or -1 where there is none: a later fragment, a
+// chain cut short or longer than 8.
+static inline int ipv6_upper(const struct rte_ipv6_hdr *ip, unsigned l3_len, uint8_t *proto)
+{
+    const uint8_t *base = (const uint8_t *)ip;
+    unsigned at = sizeof *ip;
+
+    *proto = ip->proto;
+    for (unsigned i = 0; i < 8; i++) {
+        switch (*proto) {
+        case IPPROTO_HOPOPTS:
+        case IPPROTO_ROUTING:
+        case IPPROTO_DSTOPTS:
+            if (at + 8 > l3_len)
+                return -1;
+            *proto = base[at];
+            at += 8 + base[at + 1] * 8u;
+            break;
+        case IPPROTO_FRAGMENT:
+            if (at + 8 > l3_len || ((base[at + 2] << 8 | base[at + 3]) & 0xfff8))
+                return -1;
+            *proto = base[at];
+            at += 8;
+            break;
+        default:
+            return at <= l3_len ? (int)at : -1;
+        }
+    }
+    return -1;
+}
+
+static inline bool ipv6_is_control(const struct rte_ipv6_hdr *ip, unsigned l3_len)
+{
+    uint8_t proto;
+    int at = ipv6_upper(ip, l3_len, &proto);
+
+    if (at < 0)
+        return false;
+    if (proto == IPPROTO_UDP)
+        return (unsigned)at + sizeof(struct rte_udp_hdr) <= l3_len &&
+               udp_is_control((const void *)((const uint8_t *)ip + at), 547);
+    // A router advertisement or redirect, behind whatever extension headers.
+    return proto == IPPROTO_ICMPV6 && (unsigned)at < l3_len &&
+           (((const uint8_t *)ip)[at] == 134 || ((const uint8_t *)ip)[at] == 137);
+}

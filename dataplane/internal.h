@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What the files of the dataplane share. Nothing outside this folder includes it.
+//
+// Threads: the control thread writes ports, guards, rules, poll lists and the member map and
+// publishes them by an atomic pointer store; workers load each pointer once per use and keep none
+// across loop iterations. A worker reports its quiescent state once an iteration; the control
+// thread waits for that (rcu_wait) before it frees. Counters are written by one worker each and
+// read by the control thread.
+#pragma once
+
+#include <rte_atomic.h>
+#include <rte_branch_prediction.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "dataplane/dataplane.h"
+
+#define BURST     64
+#define GUARD_MAX 8 // addresses of one family of a port
+#define RULES_MAX 65536
+#define RING_SIZE 4096 // of a worker's inbox and of the queue to the control thread
+
+#define load_acquire(p)     __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+
+struct xdp; // a kernel netdev's AF_XDP sockets, see xdp.c
+
+// What a pod port may send, compiled from its guard rules. Never changed once published.
+struct guard {
+    unsigned n4, n6;
+    struct {
+        rte_be32_t address;
+        uint16_t gateway;
+    } v4[GUARD_MAX];
+    struct {
+        struct in6_addr address;
+        uint16_t gateway;
+    } v6[GUARD_MAX];
+};
+
+struct port {
+    // The first 12 bytes of a frame (destination and source MAC) that the port takes: (frame ^
+    // expect) & mask == 0.
+    uint64_t l2_expect_lo, l2_mask_lo;
+    uint32_t l2_expect_hi, l2_mask_hi;
+    bool guarded;        // pod or host: source addresses are checked
+    struct guard *guard; // NULL: nothing passes
+    uint16_t no;
+    uint16_t generation; // tells a port from an earlier one of the same number
+    uint16_t ethdev;     // RTE_MAX_ETHPORTS for a kernel netdev by AF_XDP
+    uint16_t mtu;
+    struct xdp *xdp;
+    uint16_t owner;                      // worker that sends what workers without a queue hand over
+    int16_t txq[DP_WORKERS_MAX];         // each worker's transmit queue, -1: hand over to the owner
+    uint16_t rxq_worker[DP_WORKERS_MAX]; // each receive queue's worker
+    struct dp_port_info info;
+};
+
+struct poll_entry {
+    struct port *port;
+    uint16_t queue;
+};
+
+// What a worker polls. Never changed once published.
+struct poll_list {
+    unsigned n;
+    struct poll_entry entry[];
+};
+
+// A forward rule compiled: what becomes of a packet with its destination.
+struct fwd_entry {
+    uint8_t macs[12]; // destination and source, as they stand in the frame
+    uint16_t port;
+    uint16_t mtu;
+    uint32_t slot;
+};
+
+struct port_counters {
+    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, originated;
+    uint64_t drops[DROP_N];
+};
+
+struct rate {
+    uint64_t last; // TSC
+    uint32_t tokens;
+};
+
+struct tx_buffer {
+    uint16_t n;
+    bool dirty; // in the worker's list
+    struct rte_mbuf *mbuf[BURST];
+};
+
+struct worker {
+    unsigned index, cpu, lcore;
+    struct poll_list *polls;
+    struct rte_ring
+        *inbox; // frames from the control thread and other workers, each with its outgoing port
+    int epoll;  // what wakes it: the AF_XDP sockets it polls, and
+    int wake;   // an eventfd that the control thread writes to
+    bool sleeps_deep; // all that it polls wakes it, so a sleep may be long
+    struct dp_worker_stats stats;
+
+    struct port_counters *counters; // [PORT_MAX + 1]
+    struct rate *icmp_rate;         // [PORT_MAX + 1]
+    struct rate *punt_rate;         // [PORT_MAX + 1]
+    struct dp_rule_stats *rules;    // [RULES_MAX]
+
+    uint16_t n_dirty; // ports with frames in their tx buffer
+    uint16_t dirty[PORT_MAX + 1];
+    struct tx_buffer *tx; // [PORT_MAX + 1]
+} __rte_cache_aligned;
+
+// A packet on its way through a worker's stages.
+struct packet {
+    struct rte_mbuf *mbuf;
+    uint16_t l3_len;  // bytes of IP, header included, as the header says
+    uint16_t gateway; // of the range that its source is in; pods' packets only
+};
+
+// One received burst of one port, sorted by what its packets are.
+struct burst {
+    struct port *port;
+    uint16_t n4, n6;
+    struct packet v4[BURST];
+    struct packet v6[BURST];
+};
+
+// The member map compiled: what becomes of a packet that is for no local address.
+struct members {
+    struct {
+        bool valid;
+        struct fwd_entry bucket[DP_BUCKETS];
+    } gateway[DP_GATEWAYS_MAX];
+};
+
+struct dataplane {
+    struct dp_config config;
+    struct rte_mempool *pool;
+    struct rte_rcu_qsbr *rcu;
+    struct port *ports[PORT_MAX + 1];
+    unsigned n_workers;
+    struct worker *workers; // [n_workers]
+    bool stop;
+    struct rte_ring *punt; // struct rte_mbuf, input port in mbuf->hash.usr
+    unsigned n_gateways;
+    struct dp_gateway gateways[DP_GATEWAYS_MAX];
+    struct members *members;
+    uint32_t default_slot[DP_GATEWAYS_MAX]; // of each range's default rule
+    uint8_t src_mac[6];                     // the node's, on every uplink
+    uint64_t tsc_hz;
+    uint64_t originated[PORT_MAX + 1]; // injected by the control thread
+    struct port_counters retired;      // of ports that are gone
+};
+extern struct dataplane dp;
+
+// dataplane.c: waits until no worker can hold what was unpublished before the call.
+void rcu_wait(void);
+
+// worker.c
+int workers_init(char **error);
+int workers_start(char **error);
+void workers_stop(void);
+void worker_wake(struct worker *w);
+// Gives each receive queue of each port to its worker and publishes the poll lists.
+int workers_assign(void);
+
+// forward_table.c
+int forward_table_init(char **error);
+void forward_table_fini(void);
+void forward_lookup4(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
+void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
+bool forward_has4(rte_be32_t address);
+bool forward_has6(const struct in6_addr *address);
+void forward_table_memory(struct dp_memory *memory);
+
+// parse.c: takes the frames of one port; IPv4 and IPv6 to route go into the burst, the rest is seen
+// to.
+void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n);
+// guard.c: drops what the pod may not send; notes each packet's gateway.
+void guard4(struct worker *w, struct burst *b);
+void guard6(struct worker *w, struct burst *b);
+// Does the port have the address, and by which gateway? -1 if not.
+int guard_find4(const struct guard *guard, rte_be32_t address);
+int guard_find6(const struct guard *guard, const struct in6_addr *address);
+// forward.c: where each packet goes; rewrites and hands to output.
+void forward4(struct worker *w, struct burst *b);
+void forward6(struct worker *w, struct burst *b);
+// arp.c, nd.c: take the frame over.
+void arp_input(struct worker *w, struct port *port, struct rte_mbuf *m);
+void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m);
+// icmp_error.c: sends an ICMP error about a packet back to where it came from, if the RFCs and the
+// rate allow. The packet stays the caller's. `type` and `code` as in RFC 792 and RFC 4443; `param`
+// is the MTU where there is one.
+void icmp4_error(struct worker *w, struct port *port, const struct rte_mbuf *m, uint8_t type,
+                 uint8_t code, uint16_t mtu);
+void icmp6_error(struct worker *w, struct port *port, const struct rte_mbuf *m, uint8_t type,
+                 uint8_t code, uint32_t param);
+// fragment.c: sends an IPv4 packet in fragments (RFC 791); takes it over.
+void fragment4(struct worker *w, struct port *in, struct rte_mbuf *m, uint16_t out, uint16_t mtu);
+
+// punt.c: hands the frame to the control thread; takes it over.
+void punt(struct worker *w, struct port *port, struct rte_mbuf *m);
+
+// xdp.c: a kernel netdev by AF_XDP.
+int xdp_open(const char *netdev, unsigned mtu, unsigned ring, struct xdp **xdp, uint16_t *n_queues,
+             char **error);
+// keep_guarding: leave the program on the netdev, which drops all: nothing reaches the host's stack
+// meanwhile.
+void xdp_close(struct xdp *xdp, bool keep_guarding);
+uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+uint16_t xdp_tx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+int xdp_fd(const struct xdp *xdp, uint16_t queue);
+uint64_t xdp_missed(const struct xdp *xdp);
+
+// netdev.c: ioctls on kernel netdevs; each returns 0 or a negative errno.
+int netdev_mac(const char *netdev, struct rte_ether_addr *mac);
+int netdev_mtu(const char *netdev, unsigned *mtu);
+int netdev_rx_queues(const char *netdev);
+int netdev_up(const char *netdev);
+
+// port.c
+void ports_close(void);
+uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+uint16_t port_tx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+
+static inline void drop(struct worker *w, const struct port *port, struct rte_mbuf *m,
+                        enum drop_reason reason)
+{
+    w->counters[port->no].drops[reason]++;
+    rte_pktmbuf_free(m);
+}
+
+// Takes `per_s` events a second, bursts of as many as come in 1/8 s.
+static inline bool rate_take(struct rate *rate, uint32_t per_s)
+{
+    uint64_t now = rte_rdtsc(), step = dp.tsc_hz / RTE_MAX(per_s, 1u);
+    uint32_t burst = RTE_MAX(per_s / 8, 1u);
+    uint64_t due = step ? (now - rate->last) / step : burst;
+
+    if (due >= burst) {
+        rate->tokens = burst;
+        rate->last = now;
+    } else if (due) {
+        rate->tokens = (uint32_t)RTE_MIN(rate->tokens + due, (uint64_t)burst);
+        rate->last += due * step;
+    }
+    if (!rate->tokens || !per_s)
+        return false;
+    rate->tokens--;
+    return true;
+}
+
+// stats.c
+void stats_retire(uint16_t no);
+// output.c
+void tx_flush(struct worker *w, uint16_t out);
+
+// Puts a frame into the outgoing port's buffer; worker_main flushes it at the end of the iteration.
+static inline void output(struct worker *w, uint16_t out, struct rte_mbuf *m)
+{
+    struct tx_buffer *tx = &w->tx[out];
+
+    if (!tx->dirty) {
+        tx->dirty = true;
+        w->dirty[w->n_dirty++] = out;
+    }
+    tx->mbuf[tx->n++] = m;
+    if (unlikely(tx->n == BURST))
+        tx_flush(w, out);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// IPv6 neighbour discovery (RFC 4861), as arp.c for IPv4: pods' solicitations for their gateway and
+// ToRs' for attached pods are answered, ToRs' advertisements handed to the control thread, the rest
+// dropped by name.
+#include <netinet/icmp6.h>
+
+#include "dataplane/headers.h"
+#include "dataplane/internal.h"
+
+// Advertisement with one link-layer address option.
+struct advert {
+    struct rte_ether_hdr eth;
+    struct rte_ipv6_hdr ip;
+    struct nd_neighbor_advert na;
+    struct {
+        uint8_t type, len, mac[RTE_ETHER_ADDR_LEN];
+    } option;
+} __rte_packed;
+
+// RFC 4861 section 7.1: hop limit, code, checksum, length, options. Finds the source (or target)
+// link-layer address.
+static bool is_sound(const struct rte_ipv6_hdr *ip, unsigned l3_len, const uint8_t **lladdr)
+{
+    const struct icmp6_hdr *icmp = (const void *)(ip + 1);
+    bool redirect = icmp->icmp6_type == ND_REDIRECT;
+    unsigned at, len = l3_len - sizeof *ip;
+    const uint8_t *base = (const void *)icmp;
+
+    *lladdr = NULL;
+    switch (icmp->icmp6_type) {
+    case ND_ROUTER_SOLICIT:
+        at = 8;
+        break;
+    case ND_ROUTER_ADVERT:
+        at = 16;
+        break;
+    default:
+        at = redirect ? 40 : 24;
+    }
+    if (ip->hop_limits != 255 || icmp->icmp6_code || len < at ||
+        rte_ipv6_udptcp_cksum_verify(ip, icmp))
+        return false;
+    while (at < len) {
+        if (at + 2 > len || !base[at + 1] || at + base[at + 1] * 8u > len)
+            return false;
+        if (base[at] == ND_OPT_SOURCE_LINKADDR || base[at] == ND_OPT_TARGET_LINKADDR)
+            *lladdr = base + at + 2;
+        at += base[at + 1] * 8u;
+    }
+    return true;
+}
+
+// Writes the advertisement that answers a solicitation over it. `flags` besides S and O.
+static void answer(struct worker *w, const struct port *port, struct rte_mbuf *m,
+                   const uint8_t mac[6], uint32_t flags)
+{
+    const struct nd_neighbor_solicit *ns = (const void *)(ip6(m) + 1);
+    struct in6_addr source = *ip6_src(ip6(m)), target = ns->nd_ns_target;
+    struct rte_ether_addr sender = rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->src_addr;
+    static const struct in6_addr all_nodes = {{{0xff, 2, [15] = 1}}};
+    static const struct rte_ether_addr all_nodes_mac = {{0x33, 0x33, 0, 0, 0, 1}};
+    struct advert *a;
+
+    rte_pktmbuf_reset(m);
+    a = (struct advert *)rte_pktmbuf_append(m, sizeof *a);
+    memset(a, 0, sizeof *a);
+    // RFC 4861 section 7.2.4: to the asker, or to all nodes if it has no address yet.
+    if (IN6_IS_ADDR_UNSPECIFIED(&source)) {
+        memcpy(&a->ip.dst_addr, &all_nodes, sizeof all_nodes);
+        a->eth.dst_addr = all_nodes_mac;
+    } else {
+        memcpy(&a->ip.dst_addr, &source, sizeof source);
+        a->eth.dst_addr = sender;
+        flags |= ND_NA_FLAG_SOLICITED;
+    }
+    memcpy(&a->eth.src_addr, mac, RTE_ETHER_ADDR_LEN);
+    a->eth.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    a->ip.vtc_flow = RTE_BE32(6u << 28);
+    a->ip.payload_len = RTE_BE16(sizeof a->na + sizeof a->option);
+    a->ip.proto = IPPROTO_ICMPV6;
+    a->ip.hop_limits = 255;
+    memcpy(&a->ip.src_addr, &target, sizeof target);
+    a->na.nd_na_type = ND_NEIGHBOR_ADVERT;
+    a->na.nd_na_flags_reserved = flags | ND_NA_FLAG_OVERRIDE;
+    a->na.nd_na_target = target;
+    a->option.type = ND_OPT_TARGET_LINKADDR;
+    a->option.len = 1;
+    memcpy(a->option.mac, mac, RTE_ETHER_ADDR_LEN);
+    a->na.nd_na_cksum = rte_ipv6_udptcp_cksum(&a->ip, &a->na);
+    output(w, port->no, m);
+}
+
+// Is the target a gateway of one of the port's ranges?
+static bool is_own_gateway(const struct guard *guard, const struct in6_addr *target)
+{
+    for (unsigned i = 0; guard && i < guard->n6; i++)
+        if (IN6_ARE_ADDR_EQUAL(&dp.gateways[guard->v6[i].gateway].address, target))
+            return true;
+    return false;
+}
+
+static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m, const uint8_t *lladdr)
+{
+    const struct rte_ipv6_hdr *ip = ip6(m);
+    const struct nd_neighbor_solicit *nd = (const void *)(ip + 1);
+    const struct in6_addr *source = ip6_src(ip), *target = &nd->nd_ns_target;
+    const struct guard *guard = load_acquire(&port->guard);
+    bool none = IN6_IS_ADDR_UNSPECIFIED(source);
+
+    if (nd->nd_ns_type == ND_ROUTER_ADVERT || nd->nd_ns_type == ND_REDIRECT) {
+        drop(w, port, m, DROP_guard_control);
+        return;
+    }
+    // The answer goes back to this port alone, so a link-local source claims nothing. What may be
+    // claimed: its own MAC, one of its addresses.
+    if ((lladdr && memcmp(lladdr, &port->info.params.mac, RTE_ETHER_ADDR_LEN)) ||
+        (!none && !ipv6_is_link_local(source) && guard_find6(guard, source) < 0)) {
+        drop(w, port, m, DROP_guard_nd);
+        return;
+    }
+    switch (nd->nd_ns_type) {
+    case ND_ROUTER_SOLICIT:
+        drop(w, port, m, DROP_router_solicitation);
+        break;
+    case ND_NEIGHBOR_SOLICIT:
+        // RFC 4862 section 5.4.2: a source of :: asks whether somebody else has the address.
+        if (none && !ipv6_is_link_local(target) && guard_find6(guard, target) < 0)
+            drop(w, port, m, DROP_guard_nd);
+        else if (none)
+            drop(w, port, m, DROP_nd_dad);
+        else if (is_own_gateway(guard, target))
+            answer(w, port, m, dp.config.router_mac.addr_bytes, ND_NA_FLAG_ROUTER);
+        else
+            drop(w, port, m, DROP_nd_not_for_us);
+        break;
+    default: // an advertisement: of its own address or of somebody else's
+        drop(w, port, m,
+             ipv6_is_link_local(target) || guard_find6(guard, target) >= 0 ? DROP_nd_not_for_us
+                                                                           : DROP_guard_nd);
+    }
+}
+
+static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
+{
+    const struct nd_neighbor_solicit *nd = (const void *)(ip6(m) + 1);
+
+    if (nd->nd_ns_type == ND_NEIGHBOR_SOLICIT && forward_has6(&nd->nd_ns_target)) {
+        answer(w, port, m, dp.src_mac, 0);
+        return;
+    }
+    if (nd->nd_ns_type == ND_NEIGHBOR_ADVERT) {
+        for (unsigned i = 0; i < dp.n_gateways; i++) {
+            if (IN6_ARE_ADDR_EQUAL(&dp.gateways[i].address, &nd->nd_ns_target)) {
+                punt(w, port, m);
+                return;
+            }
+        }
+    }
+    drop(w, port, m, DROP_nd_not_for_us);
+}
+
+void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m)
+{
+    const struct rte_ipv6_hdr *ip = ip6(m);
+    unsigned avail = m->data_len - RTE_ETHER_HDR_LEN;
+    unsigned l3_len = sizeof *ip + rte_be_to_cpu_16(ip->payload_len);
+    const uint8_t *lladdr;
+
+    if (l3_len > avail || l3_len < sizeof *ip + 8 || !is_sound(ip, l3_len, &lladdr))
+        drop(w, port, m, DROP_nd_malformed);
+    else if (port->guarded)
+        from_pod(w, port, m, lladdr);
+    else
+        from_uplink(w, port, m);
+}

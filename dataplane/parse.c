@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The first stage: what is this frame? IPv4 and IPv6 packets addressed to us with sound headers go
+// on into the burst; ARP and ND are answered; the rest is dropped by name.
+#include <string.h>
+
+#include <rte_ip.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/headers.h"
+#include "dataplane/internal.h"
+
+// Bytes of L4 header that must be there, by IP protocol.
+static const uint8_t l4_min[256] = {
+    [IPPROTO_TCP] = 20, [IPPROTO_UDP] = 8,    [IPPROTO_SCTP] = 12,
+    [IPPROTO_ICMP] = 8, [IPPROTO_ICMPV6] = 4,
+};
+
+static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
+                               unsigned ihl)
+{
+    if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
+        return true;
+    return rte_raw_cksum(ip, ihl) == 0xffff;
+}
+
+// RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound.
+static inline enum drop_reason ipv4_check(const struct port *port, const struct rte_mbuf *m,
+                                          struct packet *p)
+{
+    const struct rte_ipv4_hdr *ip = ip4(m);
+    unsigned avail = m->data_len - RTE_ETHER_HDR_LEN, ihl, total;
+
+    if (unlikely(avail < sizeof *ip))
+        return DROP_ipv4_header;
+    ihl = (ip->version_ihl & 15) * 4;
+    total = rte_be_to_cpu_16(ip->total_length);
+    if (unlikely(ip->version_ihl >> 4 != 4 || ihl < sizeof *ip || total < ihl || total > avail))
+        return DROP_ipv4_header;
+    if (unlikely(!ipv4_sum_ok(m, ip, ihl)))
+        return DROP_ipv4_checksum;
+    if (unlikely(total - ihl < l4_min[ip->next_proto_id] && !ipv4_offset(ip)))
+        return DROP_l4_header;
+    if (!port->guarded && unlikely(ipv4_class(ip->src_addr) != IPV4_UNICAST))
+        return DROP_martian; // RFC 1812 section 5.3.7
+    p->l3_len = (uint16_t)total;
+    return DROP_N;
+}
+
+// RFC 8200 section 3. Returns DROP_N if it is sound.
+static inline enum drop_reason ipv6_check(const struct port *port, const struct rte_mbuf *m,
+                                          struct packet *p)
+{
+    const struct rte_ipv6_hdr *ip = ip6(m);
+    unsigned avail = m->data_len - RTE_ETHER_HDR_LEN, payload;
+
+    if (unlikely(avail < sizeof *ip || (rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6))
+        return DROP_ipv6_header;
+    payload = rte_be_to_cpu_16(ip->payload_len);
+    if (unlikely(payload > avail - sizeof *ip))
+        return DROP_ipv6_header;
+    if (unlikely(payload < l4_min[ip->proto]))
+        return DROP_l4_header;
+    if (!port->guarded && unlikely(!ipv6_may_be_source(ip6_src(ip))))
+        return DROP_martian;
+    p->l3_len = (uint16_t)(payload + sizeof *ip);
+    return DROP_N;
+}
+
+// Link-level protocols of the fabric: no pod may speak them (IEEE 802.1Q table 8-1 reserves the
+// group addresses).
+static bool is_link_control(const struct rte_ether_hdr *eth)
+{
+    static const uint8_t reserved[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
+    uint16_t type = rte_be_to_cpu_16(eth->ether_type);
+
+    return !memcmp(eth->dst_addr.addr_bytes, reserved, sizeof reserved) ||
+           type == RTE_ETHER_TYPE_LLDP || type == RTE_ETHER_TYPE_SLOW;
+}
+
+// IP to a group address of the link: never routed; says so, or that the guard would not have it.
+static enum drop_reason group_addressed(const struct port *port, const struct rte_mbuf *m)
+{
+    const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+    const struct guard *guard = load_acquire(&port->guard);
+    struct packet p;
+    enum drop_reason reason;
+
+    if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4)) {
+        reason = ipv4_check(port, m, &p);
+        if (reason == DROP_N && port->guarded) {
+            if (guard_find4(guard, ip4(m)->src_addr) < 0)
+                reason = DROP_guard_ip_src;
+            else if (ipv4_is_control(ip4(m)))
+                reason = DROP_guard_control;
+        }
+    } else {
+        reason = ipv6_check(port, m, &p);
+        if (reason == DROP_N && port->guarded) {
+            if (ipv6_is_control(ip6(m), p.l3_len))
+                reason = DROP_guard_control;
+            else if (!ipv6_is_link_local(ip6_src(ip6(m))) &&
+                     !IN6_IS_ADDR_UNSPECIFIED(ip6_src(ip6(m))) &&
+                     guard_find6(guard, ip6_src(ip6(m))) < 0)
+                reason = DROP_guard_ip_src;
+        }
+    }
+    return reason == DROP_N ? DROP_multicast : reason;
+}
+
+// All that is not IP with just the MAC addresses the port expects.
+static __rte_noinline void other_input(struct worker *w, struct port *port, struct rte_mbuf *m)
+{
+    const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+    bool group = rte_is_multicast_ether_addr(&eth->dst_addr);
+    bool ours = !memcmp(&eth->dst_addr, &port->l2_expect_lo, RTE_ETHER_ADDR_LEN);
+
+    if (port->guarded && !rte_is_same_ether_addr(&eth->src_addr, &port->info.params.mac)) {
+        drop(w, port, m, DROP_guard_eth_src);
+        return;
+    }
+    if (is_link_control(eth)) {
+        drop(w, port, m, port->guarded ? DROP_guard_control : DROP_eth_type);
+        return;
+    }
+    if (!group && !ours) {
+        drop(w, port, m, DROP_eth_not_ours);
+        return;
+    }
+    switch (rte_be_to_cpu_16(eth->ether_type)) {
+    case RTE_ETHER_TYPE_ARP:
+        arp_input(w, port, m);
+        return;
+    case RTE_ETHER_TYPE_IPV6:
+        if (m->data_len >= RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv6_hdr) + 4 &&
+            ip6_is_nd(ip6(m))) {
+            nd_input(w, port, m);
+            return;
+        }
+        // fallthrough
+    case RTE_ETHER_TYPE_IPV4:
+        drop(w, port, m, group_addressed(port, m));
+        return;
+    case RTE_ETHER_TYPE_VLAN:
+    case RTE_ETHER_TYPE_QINQ:
+        drop(w, port, m, DROP_vlan);
+        return;
+    default:
+        drop(w, port, m, DROP_eth_type);
+    }
+}
+
+void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
+{
+    struct port *port = b->port;
+    uint64_t bytes = 0;
+
+    b->n4 = b->n6 = 0;
+    for (unsigned i = 0; i < n; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *m = mbufs[i];
+        const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+        enum drop_reason reason;
+        uint64_t lo;
+        uint32_t hi;
+        rte_be16_t type;
+
+        bytes += m->pkt_len;
+        if (unlikely(m->data_len < RTE_ETHER_HDR_LEN)) {
+            drop(w, port, m, DROP_runt);
+            continue;
+        }
+        memcpy(&lo, frame, sizeof lo);
+        memcpy(&hi, frame + 8, sizeof hi);
+        memcpy(&type, frame + 12, sizeof type);
+        if (unlikely(((lo ^ port->l2_expect_lo) & port->l2_mask_lo) |
+                     ((hi ^ port->l2_expect_hi) & port->l2_mask_hi))) {
+            other_input(w, port, m);
+        } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
+            reason = ipv4_check(port, m, &b->v4[b->n4]);
+            if (likely(reason == DROP_N))
+                b->v4[b->n4++].mbuf = m;
+            else
+                drop(w, port, m, reason);
+        } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV6))) {
+            reason = ipv6_check(port, m, &b->v6[b->n6]);
+            if (unlikely(reason != DROP_N))
+                drop(w, port, m, reason);
+            else if (unlikely(ip6_is_nd(ip6(m))))
+                nd_input(w, port, m);
+            else
+                b->v6[b->n6++].mbuf = m;
+        } else {
+            other_input(w, port, m);
+        }
+    }
+    w->counters[port->no].rx_packets += n;
+    w->counters[port->no].rx_bytes += bytes;
+}

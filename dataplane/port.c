@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Opening and closing ports. A port's device is a DPDK one, by devargs, or a kernel netdev: by
+// AF_XDP (xdp.c), or where that does not work by DPDK's net_af_packet.
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <rte_dev.h>
+#include <rte_malloc.h>
+
+#include "dataplane/internal.h"
+
+#define POD_RING    512 // descriptors
+#define UPLINK_RING 2048
+
+__attribute__((format(printf, 3, 4))) static int fail(int code, char **error, const char *format,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(error, format, args) < 0)
+        *error = NULL;
+    va_end(args);
+    return code;
+}
+
+uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    return port->xdp ? xdp_rx(port->xdp, queue, mbufs, n)
+                     : rte_eth_rx_burst(port->ethdev, queue, mbufs, n);
+}
+
+uint16_t port_tx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    return port->xdp ? xdp_tx(port->xdp, queue, mbufs, n)
+                     : rte_eth_tx_burst(port->ethdev, queue, mbufs, n);
+}
+
+static bool ethdev_in_use(uint16_t ethdev)
+{
+    for (unsigned no = 1; no <= PORT_MAX; no++)
+        if (dp.ports[no] && !dp.ports[no]->xdp && dp.ports[no]->ethdev == ethdev)
+            return true;
+    return false;
+}
+
+// Finds the device, probing it if it is not there yet.
+static int probe(struct port *port, const char *devargs, char **error)
+{
+    struct rte_dev_iterator iterator;
+    uint16_t ethdev, found = RTE_MAX_ETHPORTS;
+    int ret = rte_dev_probe(devargs);
+
+    if (ret && ret != -EEXIST)
+        return fail(ret, error, "%s: DPDK does not open this device: %s", devargs, strerror(-ret));
+    RTE_ETH_FOREACH_MATCHING_DEV(ethdev, devargs, &iterator)
+    {
+        if (found == RTE_MAX_ETHPORTS && !ethdev_in_use(ethdev))
+            found = ethdev;
+    }
+    if (found == RTE_MAX_ETHPORTS)
+        return fail(-EBUSY, error,
+                    "%s: DPDK has no free port for this device; is another port using it?",
+                    devargs);
+    port->ethdev = found;
+    return 0;
+}
+
+// Closes the ethdev, and its device if no other ethdev is on it.
+static void unprobe(struct port *port)
+{
+    struct rte_eth_dev_info info;
+    struct rte_device *device = rte_eth_dev_info_get(port->ethdev, &info) ? NULL : info.device;
+    uint16_t ethdev;
+
+    rte_eth_dev_stop(port->ethdev);
+    rte_eth_dev_close(port->ethdev);
+    RTE_ETH_FOREACH_DEV(ethdev)
+    if (!rte_eth_dev_info_get(ethdev, &info) && info.device == device)
+        return;
+    if (device)
+        rte_dev_remove(device);
+}
+
+static int ethdev_start(struct port *port, char **error)
+{
+    const struct dp_port_params *params = &port->info.params;
+    uint16_t ring = params->kind == DP_PORT_UPLINK ? UPLINK_RING : POD_RING;
+    uint16_t n_rxd = ring, n_txd = ring;
+    struct rte_eth_conf conf = {0};
+    struct rte_eth_dev_info info;
+    int ret = rte_eth_dev_info_get(port->ethdev, &info);
+
+    if (ret)
+        return fail(ret, error, "%s: %s", params->name, strerror(-ret));
+    port->info.n_rxq = (uint16_t)RTE_MIN((unsigned)info.max_rx_queues, dp.n_workers);
+    port->info.n_txq = (uint16_t)RTE_MIN((unsigned)info.max_tx_queues, dp.n_workers);
+    if (port->info.n_rxq > 1) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf =
+            (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
+    }
+    conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+    conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
+    ret = rte_eth_dev_configure(port->ethdev, port->info.n_rxq, port->info.n_txq, &conf);
+    if (ret)
+        return fail(ret, error, "%s: configuring %u receive and %u transmit queues: %s",
+                    params->name, port->info.n_rxq, port->info.n_txq, strerror(-ret));
+    rte_eth_dev_adjust_nb_rx_tx_desc(port->ethdev, &n_rxd, &n_txd);
+    for (uint16_t q = 0; !ret && q < port->info.n_rxq; q++)
+        ret = rte_eth_rx_queue_setup(port->ethdev, q, n_rxd, SOCKET_ID_ANY, NULL, dp.pool);
+    for (uint16_t q = 0; !ret && q < port->info.n_txq; q++)
+        ret = rte_eth_tx_queue_setup(port->ethdev, q, n_txd, SOCKET_ID_ANY, NULL);
+    if (ret)
+        return fail(ret, error, "%s: setting up its queues: %s", params->name, strerror(-ret));
+    // Devices that know no MTU (rings, pcap files) take what comes.
+    ret = rte_eth_dev_set_mtu(port->ethdev, params->mtu);
+    if (ret && ret != -ENOTSUP)
+        return fail(ret, error, "%s: MTU %u: %s", params->name, params->mtu, strerror(-ret));
+    ret = rte_eth_dev_start(port->ethdev);
+    if (ret)
+        return fail(ret, error, "%s: starting it: %s", params->name, strerror(-ret));
+    rte_eth_macaddr_get(port->ethdev, &port->info.device_mac);
+    if (params->kind == DP_PORT_UPLINK && !rte_is_zero_ether_addr(&params->mac) &&
+        !rte_is_same_ether_addr(&params->mac, &port->info.device_mac) &&
+        rte_eth_dev_default_mac_addr_set(port->ethdev, (struct rte_ether_addr *)&params->mac))
+        rte_eth_promiscuous_enable(port->ethdev); // else it would not take the node's frames
+    return 0;
+}
+
+static int open_dpdk(struct port *port, const char *devargs, char **error)
+{
+    int ret = probe(port, devargs, error);
+
+    if (ret)
+        return ret;
+    ret = ethdev_start(port, error);
+    if (ret)
+        unprobe(port);
+    return ret;
+}
+
+static int open_af_packet(struct port *port, char **error)
+{
+    char devargs[256];
+
+    snprintf(devargs, sizeof devargs,
+             "net_af_packet%u,iface=%s,qpairs=1,blocksz=4096,framesz=2048,framecnt=%u", port->no,
+             port->info.params.netdev, POD_RING);
+    port->info.driver = DP_DRIVER_AF_PACKET;
+    return open_dpdk(port, devargs, error);
+}
+
+static int open_netdev(struct port *port, char **error)
+{
+    const struct dp_port_params *params = &port->info.params;
+    unsigned ring = params->kind == DP_PORT_UPLINK ? UPLINK_RING : POD_RING;
+    char *why = NULL;
+    int ret;
+
+    if (!if_nametoindex(params->netdev))
+        return fail(-ENODEV, error, "%s: there is no such network device in this namespace",
+                    params->netdev);
+    ret = netdev_mac(params->netdev, &port->info.device_mac);
+    if (!ret)
+        ret = netdev_up(params->netdev);
+    if (ret)
+        return fail(ret, error, "%s: %s", params->netdev, strerror(-ret));
+    if (params->no_xdp)
+        return open_af_packet(port, error);
+    ret = xdp_open(params->netdev, params->mtu, ring, &port->xdp, &port->info.n_rxq, &why);
+    if (ret) {
+        snprintf(port->info.fallback, sizeof port->info.fallback, "AF_XDP: %s",
+                 why ? why : strerror(-ret));
+        free(why);
+        return open_af_packet(port, error);
+    }
+    port->info.driver = DP_DRIVER_AF_XDP;
+    port->info.n_txq = port->info.n_rxq;
+    return 0;
+}
+
+static int open_device(struct port *port, char **error)
+{
+    port->ethdev = RTE_MAX_ETHPORTS;
+    if (port->info.params.netdev[0])
+        return open_netdev(port, error);
+    port->info.driver = DP_DRIVER_DPDK;
+    return open_dpdk(port, port->info.params.devargs, error);
+}
+
+static void close_device(struct port *port, bool keep_guarding)
+{
+    if (port->xdp)
+        xdp_close(port->xdp, keep_guarding);
+    else
+        unprobe(port);
+}
+
+// Which worker polls each receive queue, and which transmit queue each worker has. The least loaded
+// worker first.
+static void assign_queues(struct port *port)
+{
+    unsigned load[DP_WORKERS_MAX];
+
+    for (unsigned i = 0; i < dp.n_workers; i++)
+        load[i] = dp.workers[i].polls->n;
+    for (unsigned q = 0; q < port->info.n_rxq; q++) {
+        unsigned best = 0;
+
+        for (unsigned i = 1; i < dp.n_workers; i++)
+            if (load[i] < load[best])
+                best = i;
+        load[best]++;
+        port->rxq_worker[q] = (uint16_t)best;
+    }
+    port->owner = port->rxq_worker[0];
+    for (unsigned i = 0; i < dp.n_workers; i++)
+        port->txq[i] = port->info.n_txq >= dp.n_workers ? (int16_t)i : -1;
+    // Fewer queues than workers: the owner has one, the rest goes to the next ones.
+    if (port->info.n_txq < dp.n_workers)
+        for (unsigned q = 0; q < port->info.n_txq; q++)
+            port->txq[(port->owner + q) % dp.n_workers] = (int16_t)q;
+}
+
+// Which frames the port takes: a pod's from its MAC to the router's, an uplink's to the node's.
+static void expect_macs(struct port *port)
+{
+    const struct dp_port_params *params = &port->info.params;
+    uint8_t expect[12] = {0}, mask[12] = {0};
+
+    port->guarded = params->kind != DP_PORT_UPLINK;
+    memset(mask, 0xff, port->guarded ? 12 : 6);
+    if (port->guarded) {
+        memcpy(expect, &dp.config.router_mac, 6);
+        memcpy(expect + 6, &params->mac, 6);
+    } else {
+        memcpy(expect, rte_is_zero_ether_addr(&params->mac) ? &port->info.device_mac : &params->mac,
+               6);
+    }
+    memcpy(&port->l2_expect_lo, expect, 8);
+    memcpy(&port->l2_expect_hi, expect + 8, 4);
+    memcpy(&port->l2_mask_lo, mask, 8);
+    memcpy(&port->l2_mask_hi, mask + 8, 4);
+}
+
+// Lets the workers sleep on the port's sockets.
+static void watch(const struct port *port)
+{
+    for (uint16_t q = 0; port->xdp && q < port->info.n_rxq; q++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = xdp_fd(port->xdp, q)};
+
+        epoll_ctl(dp.workers[port->rxq_worker[q]].epoll, EPOLL_CTL_ADD, event.data.fd, &event);
+    }
+}
+
+int dp_port_add(const struct dp_port_params *params, char **error)
+{
+    static uint16_t generation;
+    struct port *port;
+    int ret;
+
+    if (params->no < 1 || params->no > PORT_MAX || dp.ports[params->no])
+        return fail(-EINVAL, error, "port number %u is taken or not in 1 to %u", params->no,
+                    PORT_MAX);
+    if (params->mtu > dp.config.mtu)
+        return fail(-EINVAL, error, "%s: MTU %u is more than the node's %u (mtu: in the node file)",
+                    params->name, params->mtu, dp.config.mtu);
+    port = rte_zmalloc("port", sizeof *port, RTE_CACHE_LINE_SIZE);
+    if (!port)
+        return fail(-ENOMEM, error, "%s: no memory; give DPDK more (memory: size)", params->name);
+    port->info.params = *params;
+    port->no = params->no;
+    port->mtu = params->mtu;
+    port->generation = ++generation;
+    ret = open_device(port, error);
+    if (ret) {
+        rte_free(port);
+        return ret;
+    }
+    port->info.ethdev = port->ethdev;
+    expect_macs(port);
+    assign_queues(port);
+    stats_retire(port->no);
+    store_release(&dp.ports[port->no], port);
+    watch(port);
+    ret = workers_assign();
+    if (ret) {
+        free(*error);
+        dp_port_del(params->no, error);
+    }
+    return ret;
+}
+
+int dp_port_del(uint16_t no, char **error)
+{
+    struct port *port = no <= PORT_MAX ? dp.ports[no] : NULL;
+    int ret;
+
+    if (!port)
+        return fail(-ENODEV, error, "there is no port %u", no);
+    store_release(&dp.ports[no], NULL);
+    ret = workers_assign();
+    if (ret) {
+        store_release(&dp.ports[no], port);
+        return fail(ret, error, "%s: no memory to take it from the workers",
+                    port->info.params.name);
+    }
+    close_device(port, false);
+    free(port->guard);
+    rte_free(port);
+    return 0;
+}
+
+void ports_close(void)
+{
+    for (unsigned no = 1; no <= PORT_MAX; no++) {
+        struct port *port = dp.ports[no];
+
+        if (!port)
+            continue;
+        // Pods are still there: what they send must not reach the host's stack.
+        close_device(port, port->guarded);
+        free(port->guard);
+        rte_free(port);
+        dp.ports[no] = NULL;
+    }
+}
+
+const struct dp_port_info *dp_port_get(uint16_t no)
+{
+    return no <= PORT_MAX && dp.ports[no] ? &dp.ports[no]->info : NULL;
+}
+
+bool dp_port_link(uint16_t no)
+{
+    const struct port *port = no <= PORT_MAX ? dp.ports[no] : NULL;
+    struct rte_eth_link link;
+
+    if (!port)
+        return false;
+    return port->xdp || rte_eth_link_get_nowait(port->ethdev, &link) || link.link_status;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// A kernel netdev by AF_XDP, with libxdp. Not by DPDK's net_af_xdp, since on each detach that loses
+// the 2,048 buffers of the fill ring and two file descriptors, holds 4.7 MB a port, lets frames
+// pass to the host's own stack while no daemon runs, and gives no descriptor to sleep on
+// (docs/decisions.md).
+//
+// Frames are copied between the socket's memory and mbufs: as the sockets are in copy mode on veth
+// the kernel copies each frame as well, and no mbuf is ever lost in a kernel ring.
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <xdp/xsk.h>
+
+#include "dataplane/internal.h"
+
+#define KICKS_MAX 64 // sends of at most 32 frames each that one burst may need
+
+struct xdp_queue {
+    struct xsk_umem *umem;
+    struct xsk_socket *socket;
+    struct xsk_ring_prod fill, tx;
+    struct xsk_ring_cons rx, comp;
+    uint8_t *area; // `ring` frames to receive into, then `ring` to send from
+    uint64_t *free_tx;
+    unsigned n_free_tx;
+};
+
+struct xdp {
+    int ifindex, prog, map;
+    uint32_t mode; // XDP_FLAGS_DRV_MODE or XDP_FLAGS_SKB_MODE
+    unsigned ring, frame_size;
+    uint16_t n_queues;
+    struct xdp_queue queues[];
+};
+
+// The program: into the socket of the queue, or nowhere. Never up to the host's stack, also when no
+// daemon runs: then the kernel keeps the program, whose map is empty, and it drops.
+static int load_program(int map)
+{
+    struct bpf_insn insns[] = {
+        // r2 = ctx->rx_queue_index
+        {.code = BPF_LDX | BPF_MEM | BPF_W,
+         .dst_reg = BPF_REG_2,
+         .src_reg = BPF_REG_1,
+         .off = offsetof(struct xdp_md, rx_queue_index)},
+        // r1 = map
+        {.code = BPF_LD | BPF_DW | BPF_IMM,
+         .dst_reg = BPF_REG_1,
+         .src_reg = BPF_PSEUDO_MAP_FD,
+         .imm = map},
+        {0},
+        // r3 = what to do if the map has nothing there
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = XDP_DROP},
+        // return bpf_redirect_map(r1, r2, r3)
+        {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "sluice", "Dual BSD/GPL", insns, RTE_DIM(insns), NULL);
+}
+
+// In the driver where it can, else generic. A program that is there is replaced, at best in one
+// step.
+static int attach_program(struct xdp *xdp)
+{
+    static const uint32_t modes[] = {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
+    int ret = -ENOTSUP;
+
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        for (unsigned i = 0; i < RTE_DIM(modes); i++) {
+            xdp->mode = modes[i];
+            ret = bpf_xdp_attach(xdp->ifindex, xdp->prog, xdp->mode, NULL);
+            if (!ret)
+                return 0;
+        }
+        for (unsigned i = 0; i < RTE_DIM(modes); i++)
+            bpf_xdp_detach(xdp->ifindex, modes[i], NULL);
+    }
+    return ret;
+}
+
+static uint64_t frame_address(const struct xdp *xdp, unsigned frame)
+{
+    return (uint64_t)frame * xdp->frame_size;
+}
+
+static int queue_open(struct xdp *xdp, struct xdp_queue *q, const char *netdev, uint32_t index)
+{
+    struct xsk_umem_config umem_config = {
+        .fill_size = xdp->ring, .comp_size = xdp->ring, .frame_size = xdp->frame_size};
+    struct xsk_socket_config config = {.rx_size = xdp->ring,
+                                       .tx_size = xdp->ring,
+                                       .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+                                       .bind_flags = XDP_USE_NEED_WAKEUP};
+    size_t size = 2ul * xdp->ring * xdp->frame_size;
+    uint32_t at;
+    int ret;
+
+    q->area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    q->free_tx = calloc(xdp->ring, sizeof *q->free_tx);
+    if (q->area == MAP_FAILED || !q->free_tx)
+        return -ENOMEM;
+    ret = xsk_umem__create(&q->umem, q->area, size, &q->fill, &q->comp, &umem_config);
+    if (ret)
+        return ret;
+    ret = xsk_socket__create(&q->socket, netdev, index, q->umem, &q->rx, &q->tx, &config);
+    if (ret)
+        return ret;
+    for (unsigned i = 0; i < xdp->ring; i++)
+        q->free_tx[q->n_free_tx++] = frame_address(xdp, xdp->ring + i);
+    if (xsk_ring_prod__reserve(&q->fill, xdp->ring, &at) != xdp->ring)
+        return -ENOSPC;
+    for (unsigned i = 0; i < xdp->ring; i++)
+        *xsk_ring_prod__fill_addr(&q->fill, at + i) = frame_address(xdp, i);
+    xsk_ring_prod__submit(&q->fill, xdp->ring);
+    return xsk_socket__update_xskmap(q->socket, xdp->map);
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+    (void)level, (void)format, (void)args;
+    return 0; // our own errors say it
+}
+
+int xdp_open(const char *netdev, unsigned mtu, unsigned ring, struct xdp **result,
+             uint16_t *n_queues, char **error)
+{
+    int n = netdev_rx_queues(netdev), ret;
+    const char *step = "counting its queues";
+    struct xdp *xdp = NULL;
+
+    libbpf_set_print(quiet);
+    if (n < 0) {
+        ret = n;
+        goto fail;
+    }
+    n = RTE_MIN(n, DP_WORKERS_MAX);
+    xdp = calloc(1, sizeof *xdp + (size_t)n * sizeof xdp->queues[0]);
+    if (!xdp)
+        return -ENOMEM;
+    xdp->prog = xdp->map = -1;
+    xdp->ring = ring;
+    xdp->n_queues = (uint16_t)n;
+    // The kernel keeps 256 bytes of each frame for itself (XDP_PACKET_HEADROOM).
+    xdp->frame_size = mtu + RTE_ETHER_HDR_LEN + 256 <= 2048 ? 2048 : 4096;
+    xdp->ifindex = (int)if_nametoindex(netdev);
+    step = "making the program's map";
+    ret = xdp->map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "sluice", 4, 4, (uint32_t)n, NULL);
+    if (ret < 0)
+        goto fail;
+    step = "loading the program";
+    ret = xdp->prog = load_program(xdp->map);
+    if (ret < 0)
+        goto fail;
+    // First the program, which drops, then the sockets: nothing slips to the host's stack in
+    // between.
+    step = "attaching the program";
+    ret = attach_program(xdp);
+    if (ret < 0)
+        goto fail;
+    step = "opening the socket";
+    for (int i = 0; i < n; i++) {
+        ret = queue_open(xdp, &xdp->queues[i], netdev, (uint32_t)i);
+        if (ret < 0)
+            goto fail;
+    }
+    *result = xdp;
+    *n_queues = xdp->n_queues;
+    return 0;
+fail:
+    if (asprintf(error, "%s: %s", step, strerror(-ret)) < 0)
+        *error = NULL;
+    if (xdp)
+        xdp_close(xdp, false);
+    return ret;
+}
+
+void xdp_close(struct xdp *xdp, bool keep_guarding)
+{
+    for (unsigned i = 0; i < xdp->n_queues; i++) {
+        struct xdp_queue *q = &xdp->queues[i];
+
+        if (q->socket)
+            xsk_socket__delete(q->socket);
+        if (q->umem)
+            xsk_umem__delete(q->umem);
+        if (q->area && q->area != MAP_FAILED)
+            munmap(q->area, 2ul * xdp->ring * xdp->frame_size);
+        free(q->free_tx);
+    }
+    if (xdp->prog >= 0) {
+        if (!keep_guarding)
+            bpf_xdp_detach(xdp->ifindex, xdp->mode, NULL); // the netdev may be gone: nothing to do
+        close(xdp->prog);
+    }
+    if (xdp->map >= 0)
+        close(xdp->map);
+    free(xdp);
+}
+
+uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    struct xdp_queue *q = &xdp->queues[queue];
+    uint32_t at, fill_at;
+
+    n = (uint16_t)xsk_ring_cons__peek(&q->rx, n, &at);
+    if (!n)
+        return 0;
+    // The fill ring has as many places as there are frames to receive into, so there is always
+    // room.
+    if (unlikely(rte_pktmbuf_alloc_bulk(dp.pool, mbufs, n)) ||
+        unlikely(xsk_ring_prod__reserve(&q->fill, n, &fill_at) != n)) {
+        xsk_ring_cons__cancel(&q->rx, n);
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&q->rx, at + i);
+
+        rte_memcpy(rte_pktmbuf_mtod(mbufs[i], void *), q->area + desc->addr, desc->len);
+        mbufs[i]->data_len = (uint16_t)desc->len;
+        mbufs[i]->pkt_len = desc->len;
+        *xsk_ring_prod__fill_addr(&q->fill, fill_at + i) =
+            desc->addr - desc->addr % xdp->frame_size;
+    }
+    xsk_ring_cons__release(&q->rx, n);
+    xsk_ring_prod__submit(&q->fill, n);
+    return n;
+}
+
+static void reap(struct xdp_queue *q, unsigned ring)
+{
+    uint32_t at;
+    unsigned n = xsk_ring_cons__peek(&q->comp, ring, &at);
+
+    for (unsigned i = 0; i < n; i++)
+        q->free_tx[q->n_free_tx++] = *xsk_ring_cons__comp_addr(&q->comp, at + i);
+    xsk_ring_cons__release(&q->comp, n);
+}
+
+// In copy mode the kernel sends up to 32 frames a call, from within it.
+static void kick(struct xdp_queue *q)
+{
+    if (!xsk_ring_prod__needs_wakeup(&q->tx))
+        return;
+    for (unsigned i = 0; i < KICKS_MAX; i++)
+        if (sendto(xsk_socket__fd(q->socket), NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0 ||
+            (errno != EAGAIN && errno != EBUSY))
+            break;
+}
+
+uint16_t xdp_tx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
+{
+    struct xdp_queue *q = &xdp->queues[queue];
+    uint32_t at;
+    uint16_t sent = 0;
+
+    reap(q, xdp->ring);
+    n = (uint16_t)RTE_MIN((unsigned)n, q->n_free_tx);
+    n = (uint16_t)(xsk_ring_prod__reserve(&q->tx, n, &at) == n ? n : 0);
+    for (; sent < n; sent++) {
+        struct xdp_desc *desc = xsk_ring_prod__tx_desc(&q->tx, at + sent);
+
+        desc->addr = q->free_tx[--q->n_free_tx];
+        desc->len = RTE_MIN(mbufs[sent]->pkt_len, xdp->frame_size);
+        desc->options = 0;
+        rte_memcpy(q->area + desc->addr, rte_pktmbuf_mtod(mbufs[sent], void *), desc->len);
+    }
+    if (n)
+        xsk_ring_prod__submit(&q->tx, n);
+    rte_pktmbuf_free_bulk(mbufs, n);
+    kick(q);
+    return n;
+}
+
+int xdp_fd(const struct xdp *xdp, uint16_t queue)
+{
+    return xsk_socket__fd(xdp->queues[queue].socket);
+}
+
+uint64_t xdp_missed(const struct xdp *xdp)
+{
+    uint64_t missed = 0;
+
+    for (unsigned i = 0; i < xdp->n_queues; i++) {
+        struct xdp_statistics stats;
+        socklen_t len = sizeof stats;
+
+        if (!getsockopt(xdp_fd(xdp, (uint16_t)i), SOL_XDP, XDP_STATISTICS, &stats, &len))
+            missed += stats.rx_dropped + stats.rx_ring_full + stats.rx_fill_ring_empty_descs;
+    }
+    return missed;
+}
