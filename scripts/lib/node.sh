@@ -2,8 +2,18 @@
 # The lab's node: the daemon and the pods.
 # shellcheck shell=bash
 
+# host0 is the node's own stack's way out, host1 the daemon's end of it.
 node_make() {
 	ns_add node
+	ns_ip node link add host0 address $host_mac type veth peer name host1
+	ns_exec node ethtool -K host0 tx off >/dev/null
+	ns_sysctl node net.ipv6.conf.host1.disable_ipv6=1
+	ns_ip node addr add "$host4.10/32" dev host0
+	ns_ip node addr add "$host6:10/128" dev host0 nodad
+	ns_ip node link set host1 arp off up
+	ns_ip node link set host0 up
+	ns_ip node route add default via "$host4.1" dev host0 onlink
+	ns_ip node route add default via "$host6:1" dev host0 onlink
 }
 
 node_file() {
@@ -14,13 +24,19 @@ uplinks:
   - netdev: up1
 ranges:
 EOT
-	for r in "${ranges4[@]}"; do
+	for r in "$host4" "${ranges4[@]}"; do
 		printf '  - subnet: %s.0/24\n    gateway: %s.1\n' "$r" "$r"
 	done
-	for r in "${ranges6[@]}"; do
+	for r in "$host6" "${ranges6[@]}"; do
 		printf '  - subnet: "%s:/64"\n    gateway: "%s:1"\n' "$r" "$r"
 	done
 	cat <<EOT
+host:
+  netdev: host1
+  mac: "$host_mac"
+  addresses: [$host4.10, "$host6:10"]
+router:
+  icmp_source: [$host4.10, "$host6:10"]
 socket: $run/control.sock
 state: $run/state.db
 EOT
