@@ -16,13 +16,13 @@ struct error4 {
     struct rte_ether_hdr eth;
     struct rte_ipv4_hdr ip;
     struct icmphdr icmp;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 struct error6 {
     struct rte_ether_hdr eth;
     struct rte_ipv6_hdr ip;
     struct icmp6_hdr icmp;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 // RFC 1812 section 4.3.2.7: never about an ICMP error, a later fragment, or a packet without one
 // sender.

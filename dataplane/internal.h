@@ -217,11 +217,10 @@ uint16_t xdp_tx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
 int xdp_fd(const struct xdp *xdp, uint16_t queue);
 uint64_t xdp_missed(const struct xdp *xdp);
 
-// netdev.c: ioctls on kernel netdevs; each returns 0 or a negative errno.
-int netdev_mac(const char *netdev, struct rte_ether_addr *mac);
-int netdev_mtu(const char *netdev, unsigned *mtu);
-int netdev_rx_queues(const char *netdev);
-int netdev_up(const char *netdev);
+// ifreq.c: ioctls on kernel netdevs; each returns 0 or a negative errno.
+int if_mac(const char *netdev, struct rte_ether_addr *mac);
+int if_rx_queues(const char *netdev);
+int if_up(const char *netdev);
 
 // port.c
 void ports_close(void);

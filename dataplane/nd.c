@@ -15,7 +15,7 @@ struct advert {
     struct {
         uint8_t type, len, mac[RTE_ETHER_ADDR_LEN];
     } option;
-} __rte_packed;
+} __rte_packed __rte_aligned(2);
 
 // RFC 4861 section 7.1: hop limit, code, checksum, length, options. Finds the source (or target)
 // link-layer address.

@@ -10,7 +10,7 @@ static void drop_rest(struct worker *w, uint16_t out, struct rte_mbuf **mbufs, u
     rte_pktmbuf_free_bulk(mbufs, n);
 }
 
-static void send(struct worker *w, const struct port *port, struct rte_mbuf **mbufs, unsigned n)
+static void transmit(struct worker *w, const struct port *port, struct rte_mbuf **mbufs, unsigned n)
 {
     struct port_counters *counters = &w->counters[port->no];
     uint64_t bytes = 0;
@@ -52,7 +52,7 @@ void tx_flush(struct worker *w, uint16_t out)
     if (unlikely(!port))
         drop_rest(w, out, tx->mbuf, n, DROP_port_gone);
     else if (likely(port->txq[w->index] >= 0))
-        send(w, port, tx->mbuf, n);
+        transmit(w, port, tx->mbuf, n);
     else
         hand_over(w, port, tx->mbuf, n);
 }

@@ -166,9 +166,9 @@ static int open_netdev(struct port *port, char **error)
     if (!if_nametoindex(params->netdev))
         return fail(-ENODEV, error, "%s: there is no such network device in this namespace",
                     params->netdev);
-    ret = netdev_mac(params->netdev, &port->info.device_mac);
+    ret = if_mac(params->netdev, &port->info.device_mac);
     if (!ret)
-        ret = netdev_up(params->netdev);
+        ret = if_up(params->netdev);
     if (ret)
         return fail(ret, error, "%s: %s", params->netdev, strerror(-ret));
     if (params->no_xdp)

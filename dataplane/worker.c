@@ -97,7 +97,7 @@ static void sleep_idle(struct worker *w)
     w->stats.sleeps++;
 }
 
-int worker_main(void *arg)
+static int worker_main(void *arg)
 {
     struct worker *w = arg;
     uint64_t spin = dp.tsc_hz / 1000000 * SPIN_US;

@@ -133,7 +133,7 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 int xdp_open(const char *netdev, unsigned mtu, unsigned ring, struct xdp **result,
              uint16_t *n_queues, char **error)
 {
-    int n = netdev_rx_queues(netdev), ret;
+    int n = if_rx_queues(netdev), ret;
     const char *step = "counting its queues";
     struct xdp *xdp = NULL;
 

@@ -9,6 +9,7 @@
 
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
+#undef PORT_NONE // ethtool.h: a kind of connector
 
 #include "dataplane/internal.h"
 
@@ -25,7 +26,7 @@ static int request(const char *netdev, unsigned long what, struct ifreq *req)
     return ret;
 }
 
-int netdev_mac(const char *netdev, struct rte_ether_addr *mac)
+int if_mac(const char *netdev, struct rte_ether_addr *mac)
 {
     struct ifreq req = {0};
     int ret = request(netdev, SIOCGIFHWADDR, &req);
@@ -35,7 +36,7 @@ int netdev_mac(const char *netdev, struct rte_ether_addr *mac)
     return ret;
 }
 
-int netdev_up(const char *netdev)
+int if_up(const char *netdev)
 {
     struct ifreq req = {0};
     int ret = request(netdev, SIOCGIFFLAGS, &req);
@@ -46,7 +47,7 @@ int netdev_up(const char *netdev)
     return request(netdev, SIOCSIFFLAGS, &req);
 }
 
-int netdev_rx_queues(const char *netdev)
+int if_rx_queues(const char *netdev)
 {
     struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
     struct ifreq req = {.ifr_data = (void *)&channels};
