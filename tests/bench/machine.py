@@ -48,6 +48,11 @@ def package_version(package):
     return subprocess.run(query, capture_output=True, text=True).stdout.strip()
 
 
+def source_version(root):
+    describe = ["git", "-C", root, "-c", "safe.directory=*", "describe", "--always", "--dirty"]
+    return subprocess.run(describe, capture_output=True, text=True).stdout.strip()
+
+
 def describe(huge):
     return {
         "cpu": cpuinfo("model name"),

@@ -6,11 +6,10 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 
 from bench import frames as addresses
-from bench import machine, process
+from bench import jsonrpc, machine, process
 
 INSTALL = ("install openvswitch-switch-dpdk, librte-net-pcap23, librte-net-null23, "
            "librte-mempool-ring23 and librte-bus-vdev23 (their service need not run)")
@@ -115,19 +114,7 @@ class Ovs:
 
     def counter(self, port, direction):
         """A port's packets, as `ovs-appctl dpctl/show -s` tells them."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
-            connection.connect(str(self.control()))
-            request = {"id": 0, "method": "dpctl/show", "params": ["-s", "netdev@ovs-netdev"]}
-            connection.sendall(json.dumps(request).encode())
-            answer = b""
-            while True:
-                answer += connection.recv(65536)
-                try:
-                    text = json.loads(answer)["result"]
-                    break
-                except ValueError:
-                    pass
+        text = jsonrpc.call(self.control(), "dpctl/show", "-s", "netdev@ovs-netdev")
         found = re.search(rf"port \d+: {port} .*?{direction} packets:(\d+)", text, re.DOTALL)
         return int(found[1]) if found else 0
 

@@ -12,16 +12,18 @@ PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
-def start(command, log, cpus, **kwargs):
+def start(command, log, cpus, answers=False, **kwargs):
     """Starts a process that may use `cpus`, that Ctrl-C at the terminal does not reach, and that
-    dies with us whatever happens. Its standard input stays open and silent: testpmd ends with it."""
+    dies with us whatever happens. Its standard input stays open: testpmd ends with it. `answers`:
+    what it writes is for us and not for the log."""
 
     def child():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, cpus)
 
     with open(log, "ab") as output:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output,
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=output,
+                                stdout=subprocess.PIPE if answers else output,
                                 start_new_session=True, preexec_fn=child, **kwargs)
 
 
@@ -29,6 +31,9 @@ def stop(process):
     if process is None:
         return
     process.terminate()
+    for pipe in process.stdin, process.stdout:
+        if pipe:
+            pipe.close()
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:

@@ -24,6 +24,14 @@ class Case:
     def name(self):
         return f"{self.pods}p-{short(self.flows)}f"
 
+    def mbufs(self):
+        """net_pcap keeps one per frame of the file; as many again as bursts and caches may hold."""
+        return self.flows + 16384
+
+    def memory_mb(self):
+        """What a contender gets. testpmd alone takes 400 MiB for its table of 1,024 ports."""
+        return 512 + self.mbufs() * 3000 // 1000000
+
 
 def short(number):
     return f"{number // 1000}k" if number >= 1000 and number % 1000 == 0 else str(number)

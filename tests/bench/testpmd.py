@@ -23,14 +23,12 @@ class Testpmd:
         runtime = folder / "runtime"
         runtime.mkdir()
         measuring, busy = self.setup.cpus
-        # One buffer per frame of the file, and as many again as bursts and caches may hold.
-        buffers = case.flows + 16384
         command = [
             self.setup.dpdk / "bin/dpdk-testpmd", "-l", f"{measuring},{busy}",
             "--main-lcore", str(measuring), "--no-pci",
-            *self.setup.eal_memory(512 + buffers * 3000 // 1000000),
+            *self.setup.eal_memory(case.memory_mb()),
             "--vdev", f"net_pcap0,rx_pcap={frames},infinite_rx=1", "--vdev", "net_null0,no-rx=1", "--", f"--forward-mode={self.forward_mode}",
-            "--nb-cores=1", f"--total-num-mbufs={buffers}",
+            "--nb-cores=1", f"--total-num-mbufs={case.mbufs()}",
         ]
         self.process = process.start(command, log, self.setup.cpus,
                                      env={"RUNTIME_DIRECTORY": str(runtime)})

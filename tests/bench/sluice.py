@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sluice: the daemon, and its dataplane alone."""
+
+import json
+
+from bench import frames as addresses
+from bench import jsonrpc, machine, process
+
+# What an attachment takes.
+ADDRESSES_PER_POD = 8
+
+
+class Sluice:
+    """The daemon as it is used: a node file, and pods attached by the control socket. Each
+    attachment has a sink of its own and up to 8 of the addresses."""
+
+    def __init__(self, setup):
+        self.name = "sluice"
+        self.setup = setup
+        self.process = self.socket = None
+        self.sender = 0
+
+    def version(self):
+        return f"sluice {machine.source_version(self.setup.root)}"
+
+    def start(self, case, frames, folder):
+        self.socket = folder / "control.sock"
+        log = folder / "sluiced.log"
+        node_file = folder / "sluice.yaml"
+        # YAML is a superset of JSON.
+        node_file.write_text(json.dumps(self.node_file(case, folder)))
+        self.process = process.start([self.setup.build / "control/sluiced", node_file], log,
+                                     self.setup.cpus[:1])
+        process.wait_for(self.socket.exists, self.process, log, self.name)
+        pods = range(case.pods)
+        for sink in range(0, case.pods, ADDRESSES_PER_POD):
+            self.attach(f"sink{sink}", f"net_null{sink + 1},no-rx=1", addresses.pod_mac(sink),
+                        [addresses.pod_ip(pod) for pod in pods[sink:sink + ADDRESSES_PER_POD]])
+        # First the way out, then what sends.
+        self.sender = self.attach("sender", f"net_pcap0,rx_pcap={frames},infinite_rx=1",
+                                  addresses.SENDER_MAC, [addresses.SENDER_IP])
+        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
+
+    def node_file(self, case, folder):
+        ranges = [*addresses.ranges(case.pods), addresses.SENDER_RANGE]
+        return {
+            "uplinks": [{"name": "up0", "devargs": "net_null0,no-rx=1"}],
+            "ranges": [{"subnet": subnet, "gateway": subnet.replace(".0/24", ".1")}
+                       for subnet in ranges],
+            "router": {"mac": addresses.ROUTER_MAC},
+            "workers": {"cpus": [self.setup.cpus[1]], "idle": "poll"},
+            "memory": {"size": case.memory_mb(), "mbufs": case.mbufs()},
+            "socket": {"path": str(self.socket)},
+            "state": str(folder / "state.db"),
+        }
+
+    def attach(self, container, devargs, mac, ips):
+        params = {"container_id": container, "ifname": "eth0", "devargs": devargs, "mac": mac,
+                  "ips": ips}
+        return jsonrpc.call(self.socket, "attach", params)["port"]
+
+    def pids(self):
+        return [self.process.pid]
+
+    def ports(self):
+        return jsonrpc.call(self.socket, "ports", {})["ports"]
+
+    def received(self):
+        return next(p["rx_packets"] for p in self.ports() if p["port"] == self.sender)
+
+    def forwarded(self):
+        return sum(p["tx_packets"] for p in self.ports() if p["kind"] == "pod")
+
+    def stop(self):
+        process.stop(self.process)
+        self.process = None
+
+
+class OneSink:
+    """The dataplane without the daemon: tests/bench/one_sink.c."""
+
+    def __init__(self, setup):
+        self.name = "sluice-1sink"
+        self.setup = setup
+        self.process = None
+
+    def version(self):
+        return f"sluice {machine.source_version(self.setup.root)}"
+
+    def start(self, case, frames, folder):
+        log = folder / "one_sink.log"
+        self.process = process.start(
+            [self.setup.build / "tests/bench/one_sink", str(self.setup.cpus[1]), str(case.pods),
+             str(case.mbufs()), str(case.memory_mb()),
+             f"net_pcap0,rx_pcap={frames},infinite_rx=1", "net_null0,no-rx=1"],
+            log, self.setup.cpus[:1], answers=True)
+        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
+
+    def pids(self):
+        return [self.process.pid]
+
+    def counters(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        return [int(word) for word in answer] or [0, 0]
+
+    def received(self):
+        return self.counters()[0]
+
+    def forwarded(self):
+        return self.counters()[1]
+
+    def stop(self):
+        process.stop(self.process)
+        self.process = None
