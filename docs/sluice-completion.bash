@@ -42,7 +42,7 @@ _sluicectl() {
 
     if [[ $typed == -* ]]; then
         _sluicectl_offer "$typed" < <(
-            "${COMP_WORDS[0]}" $verb --help 2>/dev/null | sed -n 's/^  \(--[a-z-]*\).*/\1/p'
+            "${COMP_WORDS[0]}" ${verb:+"$verb"} --help 2>/dev/null | sed -n 's/^  \(--[a-z-]*\).*/\1/p'
             [[ $verb ]] && printf '%s\n' --help --json --socket --timeout
         )
         return

@@ -93,9 +93,11 @@ bool ctl_number(const char *text, unsigned min, unsigned max, unsigned *number)
     unsigned long value;
     char *end;
 
+    if (!text || !isdigit((unsigned char)*text)) // strtoul() takes spaces and signs, too
+        return false;
     errno = 0;
     value = strtoul(text, &end, 10);
-    if (!isdigit((unsigned char)*text) || *end || errno || value < min || value > max)
+    if (*end || errno || value < min || value > max)
         return false;
     *number = value;
     return true;

@@ -65,7 +65,7 @@ bool ctl_read_args(int argc, char **argv, struct ctl *ctl, enum ctl_exit *exit);
 bool ctl_has(const struct ctl *ctl, const char *name);
 // Its last value; NULL if not given or given without one.
 const char *ctl_value(const struct ctl *ctl, const char *name);
-// A whole number from `text`, within limits.
+// Reads a whole number within limits; text may be NULL, which is none.
 bool ctl_number(const char *text, unsigned min, unsigned max, unsigned *number);
 
 // call.c
