@@ -11,7 +11,6 @@
 tor_mac=02:00:5e:00:01:01  # the gateway's MAC, the same on both ToRs
 node_mac=02:00:5e:10:00:01 # the node's, the same on both uplinks, as on an LACP bond
 host_mac=02:00:5e:10:00:02 # the node's own stack, behind the daemon
-# shellcheck disable=SC2034 # for those who source this
 world4=10.9.0.1 world6=fd00:9::1
 ranges4=(10.1.10 10.1.11)               # the pod ranges, /24 each; gateway .1
 ranges6=(fd00:10:1:10: fd00:10:1:11:)   # /64 each; gateway ::1

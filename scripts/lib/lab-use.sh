@@ -3,7 +3,6 @@
 # shellcheck shell=bash
 
 run=/run/sluice-lab-$SLUICE_LAB_PREFIX
-# shellcheck disable=SC2034
 world4=10.9.0.1 world6=fd00:9::1
 
 lab() {
