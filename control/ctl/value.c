@@ -110,10 +110,10 @@ char *value_format_count(uint64_t number, char buf[VALUE_TEXT])
         return buf;
     }
     // 999.95 would be printed as 1000.0.
-    while (scaled >= 999.95) {
+    do {
         scaled /= 1000;
         unit++;
-    }
+    } while (scaled >= 999.95);
     snprintf(buf, VALUE_TEXT,
              scaled < 9.9995   ? "%.3f%c"
              : scaled < 99.995 ? "%.2f%c"
