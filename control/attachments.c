@@ -259,11 +259,14 @@ int attachments_open(const struct config *config_, struct state *state_, char **
 void attachments_close(void)
 {
     for (unsigned port = 0; port <= PORT_MAX; port++) {
-        if (by_port[port]) {
-            shut(by_port[port]);
-            free_attached(by_port[port]);
-            by_port[port] = NULL;
-        }
+        struct attached *a = by_port[port];
+
+        if (a == NULL)
+            continue;
+        remove_rules(a->forwards);
+        remove_rules(a->guards);
+        free_attached(a);
+        by_port[port] = NULL;
     }
 }
 

@@ -41,8 +41,8 @@ VLOG_DEFINE_THIS_MODULE(node);
 // What is open, for the way back.
 struct node {
     const struct config *config;
-    char *run_dir, *pid_path, *ctl_path;
-    int pid_fd, state_fd, signal_fd;
+    char *run_dir, *lock_path, *ctl_path;
+    int lock_fd, state_fd, signal_fd;
     struct state *state;
     struct unixctl_server *unixctl;
     bool made_run_dir, dataplane, netdevs;
@@ -177,7 +177,7 @@ static int make_run_dir(struct node *node, char **error)
 
     node->run_dir = xstrdup(dirname(copy));
     free(copy);
-    node->pid_path = xasprintf("%s/sluiced.pid", node->run_dir);
+    node->lock_path = xasprintf("%s.lock", node->config->socket);
     node->ctl_path = xasprintf("%s/sluiced.ctl", node->run_dir);
     node->made_run_dir = mkdir(node->run_dir, 0755) == 0;
     if (node->made_run_dir || errno == EEXIST)
@@ -194,9 +194,9 @@ static int open_files(struct node *node, char **error)
 
     if (err)
         return err;
-    node->pid_fd = lock_pid_file(node->pid_path, error);
-    if (node->pid_fd < 0)
-        return node->pid_fd;
+    node->lock_fd = lock_pid_file(node->lock_path, error);
+    if (node->lock_fd < 0)
+        return node->lock_fd;
     err = state_open(node->config->state, &node->state, &rebooted, error);
     if (err)
         return err;
@@ -277,22 +277,22 @@ static void stop(struct node *node)
     state_close(node->state);
     if (node->state_fd >= 0)
         close(node->state_fd);
-    if (node->pid_fd >= 0) {
-        unlink(node->pid_path);
-        close(node->pid_fd);
+    if (node->lock_fd >= 0) {
+        unlink(node->lock_path);
+        close(node->lock_fd);
     }
     if (node->made_run_dir)
         rmdir(node->run_dir);
     if (node->signal_fd >= 0)
         close(node->signal_fd);
     free(node->run_dir);
-    free(node->pid_path);
+    free(node->lock_path);
     free(node->ctl_path);
 }
 
 int node_run(const struct config *config, char **error)
 {
-    struct node node = {.config = config, .pid_fd = -1, .state_fd = -1, .signal_fd = -1};
+    struct node node = {.config = config, .lock_fd = -1, .state_fd = -1, .signal_fd = -1};
     int err = start(&node, error);
 
     if (!err) {

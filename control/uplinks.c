@@ -255,10 +255,8 @@ int uplinks_open(const struct config *config_, char **error)
 
 void uplinks_close(void)
 {
-    for (unsigned i = 0; i < n_uplinks; i++) {
-        close_uplink(&uplinks[i]);
+    for (unsigned i = 0; i < n_uplinks; i++)
         free(uplinks[i].reason);
-    }
     n_uplinks = 0;
     announce_fini();
 }

@@ -29,6 +29,7 @@ struct uplink {
 // Opens the uplinks. One that is not there is waited for; fails if none can be opened, or the first
 // could not be, whose MAC is the node's. `config` must outlive the uplinks.
 int uplinks_open(const struct config *config, char **error);
+// Forgets them; their ports are for dp_fini to close.
 void uplinks_close(void);
 unsigned uplinks_count(void);
 const struct uplink *uplinks_get(unsigned i);
