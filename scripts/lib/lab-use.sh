@@ -34,6 +34,11 @@ tor_received() {
 	in_ns "tor$1" cat /sys/class/net/s0/statistics/rx_packets
 }
 
+# And packets that the ToR sent to the node.
+tor_sent() {
+	in_ns "tor$1" cat /sys/class/net/s0/statistics/tx_packets
+}
+
 # Starts a UDP echo server on port 7777 of a node.
 echo_server() {
 	in_ns "$1" "$top/scripts/lib/udp-probe" serve 7777 >/dev/null 2>&1 &

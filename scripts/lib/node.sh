@@ -37,7 +37,8 @@ host:
   addresses: [$host4.10, "$host6:10"]
 router:
   icmp_source: [$host4.10, "$host6:10"]
-socket: $run/control.sock
+socket:
+  path: $run/control.sock
 state: $run/state.db
 EOT
 }
@@ -106,18 +107,18 @@ pod_mac() {
 }
 
 daemon_start() {
-	process_alive "$run/sluiced.pid" && return 0
+	process_alive "$run/daemon.pid" && return 0
 	need_binaries sluiced sluicectl
-	start_process "$run/sluiced.pid" "$run/sluiced.log" \
+	start_process "$run/daemon.pid" "$run/daemon.log" \
 		ip netns exec "$prefix-node" "$(binary sluiced)" --config "$run/sluice.yaml"
-	wait_until 60 daemon_settled && process_alive "$run/sluiced.pid" && return 0
-	tail -n 20 "$run/sluiced.log" >&2
-	die "the daemon does not answer; its log is $run/sluiced.log"
+	wait_until 60 daemon_settled && process_alive "$run/daemon.pid" && return 0
+	tail -n 20 "$run/daemon.log" >&2
+	die "the daemon does not answer; its log is $run/daemon.log"
 }
 
 # It answers, or it is gone.
 daemon_settled() {
-	! process_alive "$run/sluiced.pid" || sluicectl status
+	! process_alive "$run/daemon.pid" || sluicectl status
 }
 
 sluicectl() {

@@ -95,9 +95,9 @@ sum_rule_holds() {
 
 # Ends the test: what must hold after each, the plan, the exit status.
 finish() {
-	local log=$run/sluiced.log
+	local log=$run/daemon.log
 	trap - EXIT INT TERM
-	if [ -e "$run/sluiced.pid" ]; then
+	if [ -e "$run/daemon.pid" ]; then
 		check "the sum rule holds at the end" wait_until 5 sum_rule_holds
 		check "the daemon stops on SIGTERM within $((stop_ms / 1000)) s" daemon_stops_in_time
 	fi
