@@ -58,7 +58,9 @@ static void print_rules(const struct json *rules)
             puts("# in the NIC");
         else
             printf("# not in the NIC: %s\n", value_string(rule, "why_not"));
-        printf("%s\n", value_string(rule, "testpmd"));
+        // A line that is a comment only repeats why not.
+        if (*value_string(rule, "testpmd") != '#')
+            printf("%s\n", value_string(rule, "testpmd"));
     }
 }
 
@@ -83,13 +85,15 @@ const struct ctl_verb ctl_offload = {
     .name = "offload",
     .operand = "[status|rules]",
     .summary = "What is in the NIC, and of what is not, why",
-    .help = "`status` (the default) counts the rules in the NIC and the reasons of the others.\n"
-            "`rules` prints each rule, whether it is in the NIC, and how DPDK's testpmd would make "
-            "it:\n"
-            "the output is a script for testpmd, where what begins with # is a comment.\n"
-            "\n"
-            "Example: why is this pod's traffic not offloaded?\n"
-            "  sluicectl offload rules | grep -A 2 10.1.10.5\n",
+    .help =
+        "`status` (the default) counts the rules in the NIC and the reasons of the others.\n"
+        "`rules` prints each rule, whether it is in the NIC, and if it can be said in rte_flow, "
+        "how\n"
+        "DPDK's testpmd would make it: the output is a script for testpmd, where what begins with\n"
+        "# is a comment.\n"
+        "\n"
+        "Example: why is this pod's traffic not offloaded?\n"
+        "  sluicectl offload rules | grep -A 2 10.1.10.5\n",
     .options = ctl_no_options,
     .run = run,
 };
