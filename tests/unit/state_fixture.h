@@ -31,7 +31,7 @@ static inline void write_file(const char *name, const void *data, size_t size)
     assert_int_equal(fclose(file), 0);
 }
 
-#define FILE_MAX (1 << 20)
+#define FILE_MAX (8 << 20)
 
 static inline size_t read_file(const char *name, char buf[FILE_MAX])
 {
@@ -41,6 +41,7 @@ static inline size_t read_file(const char *name, char buf[FILE_MAX])
     assert_non_null(file);
     size = fread(buf, 1, FILE_MAX, file);
     fclose(file);
+    assert_true(size < FILE_MAX);
     return size;
 }
 
