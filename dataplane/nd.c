@@ -107,10 +107,6 @@ static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m, co
     const struct guard *guard = load_acquire(&port->guard);
     bool none = IN6_IS_ADDR_UNSPECIFIED(source);
 
-    if (nd->nd_ns_type == ND_ROUTER_ADVERT || nd->nd_ns_type == ND_REDIRECT) {
-        drop(w, port, m, DROP_guard_control);
-        return;
-    }
     // The answer goes back to this port alone, so a link-local source claims nothing. What may be
     // claimed: its own MAC, one of its addresses.
     if ((lladdr && memcmp(lladdr, &port->info.params.mac, RTE_ETHER_ADDR_LEN)) ||
@@ -164,9 +160,12 @@ void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m)
     const struct rte_ipv6_hdr *ip = ip6(m);
     unsigned avail = m->data_len - RTE_ETHER_HDR_LEN;
     unsigned l3_len = sizeof *ip + rte_be_to_cpu_16(ip->payload_len);
+    uint8_t type = *(const uint8_t *)(ip + 1);
     const uint8_t *lladdr;
 
-    if (l3_len > avail || l3_len < sizeof *ip + 8 || !is_sound(ip, l3_len, &lladdr))
+    if (port->guarded && (type == ND_ROUTER_ADVERT || type == ND_REDIRECT))
+        drop(w, port, m, DROP_guard_control); // whatever else may be wrong with it
+    else if (l3_len > avail || l3_len < sizeof *ip + 8 || !is_sound(ip, l3_len, &lladdr))
         drop(w, port, m, DROP_nd_malformed);
     else if (port->guarded)
         from_pod(w, port, m, lladdr);

@@ -48,25 +48,34 @@ static bool ethdev_in_use(uint16_t ethdev)
     return false;
 }
 
-// Finds the device, probing it if it is not there yet.
-static int probe(struct port *port, const char *devargs, char **error)
+// A DPDK port of the device that is not ours yet; RTE_MAX_ETHPORTS if there is none.
+static uint16_t find_ethdev(const char *devargs)
 {
     struct rte_dev_iterator iterator;
     uint16_t ethdev, found = RTE_MAX_ETHPORTS;
-    int ret = rte_dev_probe(devargs);
 
+    RTE_ETH_FOREACH_MATCHING_DEV(ethdev, devargs, &iterator)
+    if (found == RTE_MAX_ETHPORTS && !ethdev_in_use(ethdev))
+        found = ethdev;
+    return found;
+}
+
+// Finds the device, probing it if it is not there yet.
+static int probe(struct port *port, const char *devargs, char **error)
+{
+    int ret;
+
+    port->ethdev = find_ethdev(devargs);
+    if (port->ethdev != RTE_MAX_ETHPORTS)
+        return 0;
+    ret = rte_dev_probe(devargs);
     if (ret && ret != -EEXIST)
         return fail(ret, error, "%s: DPDK does not open this device: %s", devargs, strerror(-ret));
-    RTE_ETH_FOREACH_MATCHING_DEV(ethdev, devargs, &iterator)
-    {
-        if (found == RTE_MAX_ETHPORTS && !ethdev_in_use(ethdev))
-            found = ethdev;
-    }
-    if (found == RTE_MAX_ETHPORTS)
+    port->ethdev = find_ethdev(devargs);
+    if (port->ethdev == RTE_MAX_ETHPORTS)
         return fail(-EBUSY, error,
                     "%s: DPDK has no free port for this device; is another port using it?",
                     devargs);
-    port->ethdev = found;
     return 0;
 }
 
