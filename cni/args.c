@@ -101,6 +101,7 @@ int cni_args_read(struct cni_args *args, unsigned needs, struct cni_error *error
     int err = 0;
 
     memset(args, 0, sizeof *args);
+    args->lock = -1;
     args->container_id = variable("CNI_CONTAINERID");
     args->ifname = variable("CNI_IFNAME");
     args->netns = variable("CNI_NETNS");

@@ -21,6 +21,7 @@ struct cni_args {
     bool has_mac;      // CNI_ARGS: MAC
     uint8_t mac[6];
     char pod[256]; // CNI_ARGS: K8S_POD_NAMESPACE/K8S_POD_NAME; "" if not given
+    int lock;      // -1; the caller's to set, see lock.h
 };
 
 // Reads and checks the environment, whose strings *args points to.

@@ -66,12 +66,12 @@ static int plugin_error(const struct cni_conf *conf, const char *command, const 
 }
 
 // Runs a verb; *answered tells whether the plugin itself said how it went.
-static int run(const struct cni_conf *conf, const char *path, const char *command,
-               const struct json *input, unsigned timeout_ms, struct json **result, bool *answered,
-               struct cni_error *error)
+static int run(const struct cni_conf *conf, const struct cni_args *args, const char *path,
+               const char *command, const struct json *input, unsigned timeout_ms,
+               struct json **result, bool *answered, struct cni_error *error)
 {
     char *text = json_to_string(input, JSSF_SORT), *output = NULL;
-    int status, err = process_run(path, command, text, timeout_ms, &output, &status);
+    int status, err = process_run(path, command, text, args->lock, timeout_ms, &output, &status);
 
     free(text);
     *answered = !err && WIFEXITED(status);
@@ -104,15 +104,15 @@ static bool array_has(const struct json *array, const char *string)
     return false;
 }
 
-static int choose_version(const struct cni_conf *conf, const char *path, const char **version,
-                          struct cni_error *error)
+static int choose_version(const struct cni_conf *conf, const struct cni_args *args,
+                          const char *path, const char **version, struct cni_error *error)
 {
     struct json *question = json_object_create(), *answer = NULL;
     bool answered;
     int err;
 
     json_object_put_string(question, "cniVersion", conf->version);
-    err = run(conf, path, "VERSION", question, VERSION_TIMEOUT_MS, &answer, &answered, error);
+    err = run(conf, args, path, "VERSION", question, VERSION_TIMEOUT_MS, &answer, &answered, error);
     json_destroy(question);
     if (err)
         return err;
@@ -150,11 +150,11 @@ static int delegate(const struct cni_conf *conf, const struct cni_args *args, co
     err = find(conf, args, &path, error);
     if (err)
         return err;
-    err = choose_version(conf, path, &version, error);
+    err = choose_version(conf, args, path, &version, error);
     if (!err) {
         struct json *input = configuration(conf, version);
 
-        err = run(conf, path, command, input, TIMEOUT_MS, result, &answered, error);
+        err = run(conf, args, path, command, input, TIMEOUT_MS, result, &answered, error);
         json_destroy(input);
     }
     if (!answered && !strcmp(command, "ADD")) {
@@ -192,7 +192,7 @@ int ipam_status(const struct cni_conf *conf, const struct cni_args *args, struct
     err = find(conf, args, &path, error);
     if (err)
         return err;
-    err = choose_version(conf, path, &version, error);
+    err = choose_version(conf, args, path, &version, error);
     free(path);
     // STATUS came with 1.1.0.
     if (err || cni_version_index(version) < cni_version_index("1.1.0"))

@@ -12,7 +12,9 @@
 #include "cni/args.h"
 #include "cni/conf.h"
 #include "cni/error.h"
+#include "cni/lock.h"
 #include "cni/verbs.h"
+#include "cni/veth.h"
 #include "fatal-signal.h"
 #include "openvswitch/json.h"
 #include "openvswitch/vlog.h"
@@ -103,6 +105,15 @@ static int version(struct cni_error *error)
     return err;
 }
 
+static int take_lock(struct cni_args *args, struct cni_error *error)
+{
+    char name[IFNAMSIZ];
+    uint8_t mac[6];
+
+    veth_identify(args, name, mac);
+    return lock_take(name, &args->lock, error);
+}
+
 static int run(const struct verb *verb, struct cni_conf *conf, struct cni_error *error)
 {
     struct json *result = NULL;
@@ -118,14 +129,18 @@ static int run(const struct verb *verb, struct cni_conf *conf, struct cni_error 
     if (!err && cni_version_index(conf->version) < cni_version_index(verb->since))
         err = cni_fail(error, CNI_INCOMPATIBLE_VERSION, "cniVersion: %s has no %s", conf->version,
                        verb->name);
-    if (err)
-        return err;
-    if (verb->fn)
-        return verb->fn(conf, &args, error);
-    err = cni_add(conf, &args, &result, error);
-    if (!err)
-        err = print(result, error);
-    json_destroy(result);
+    if (!err && (verb->needs & CNI_NEEDS_ATTACHMENT))
+        err = take_lock(&args, error);
+    if (!err && verb->fn) {
+        err = verb->fn(conf, &args, error);
+    } else if (!err) {
+        err = cni_add(conf, &args, &result, error);
+        if (!err)
+            err = print(result, error);
+        json_destroy(result);
+    }
+    if (args.lock >= 0)
+        close(args.lock);
     return err;
 }
 

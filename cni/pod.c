@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/ethtool.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
@@ -14,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cni/netns.h"
+#include "cni/offloads.h"
 #include "cni/pod.h"
 #include "cni/pod_route.h"
 #include "cni/veth.h"
@@ -62,33 +60,11 @@ int pod_find(struct pod *pod, bool *found, struct cni_error *error)
     return 0;
 }
 
-static int ethtool_set(struct pod *pod, uint32_t command, uint32_t data, const char *what,
-                       struct cni_error *error)
-{
-    struct ethtool_value value = {.cmd = command, .data = data};
-    struct ifreq request = {.ifr_data = (void *)&value};
-
-    strncpy(request.ifr_name, pod->ifname, sizeof request.ifr_name - 1);
-    if (ioctl(pod->ioctl_socket, SIOCETHTOOL, &request))
-        return cni_fail(error, CNI_KERNEL, "cannot turn off %s of the pod's %s: %s", what,
-                        pod->ifname, strerror(errno));
-    return 0;
-}
-
 int pod_disable_offloads(struct pod *pod, struct cni_error *error)
 {
-    // A veth pair moves packets with the checksum left to "hardware", unsegmented and with the VLAN
-    // tag aside, and its other end is no hardware but the daemon's port. Without checksum offload
-    // the kernel segments in software for every protocol.
-    int err = ethtool_set(pod, ETHTOOL_STXCSUM, 0, "checksum offload", error);
-
-    if (!err)
-        err = ethtool_set(pod, ETHTOOL_STSO, 0, "TCP segmentation offload", error);
-    if (!err)
-        err = ethtool_set(pod, ETHTOOL_SGSO, 0, "segmentation offload", error);
-    if (!err) // of what this command can set, all but the VLAN offloads is off on a veth anyway
-        err = ethtool_set(pod, ETHTOOL_SFLAGS, 0, "VLAN offload", error);
-    return err;
+    // A veth pair passes packets on with the checksum left to "hardware", unsegmented and with the
+    // VLAN tag aside, and its other end is no hardware but the daemon's port.
+    return offloads_disable(pod->ioctl_socket, pod->ifname, error);
 }
 
 static int enable_ipv6(void *arg, struct cni_error *error)

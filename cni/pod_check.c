@@ -58,6 +58,13 @@ static int check_addresses(struct pod *pod, const struct cni_net *net, struct cn
     return err;
 }
 
+// libnl gives the kernel's default routes a destination without an address.
+static bool same_dst(struct nl_addr *a, struct nl_addr *b)
+{
+    return nl_addr_get_prefixlen(a) == nl_addr_get_prefixlen(b) &&
+           (nl_addr_get_prefixlen(a) == 0 || nl_addr_cmp(a, b) == 0);
+}
+
 static bool same_gateway(struct nl_addr *a, struct nl_addr *b)
 {
     return a && b ? nl_addr_cmp(a, b) == 0 : a == b;
@@ -74,7 +81,7 @@ static bool route_is_there(struct nl_cache *cache, struct rtnl_route *want)
 
         if (rtnl_route_get_family(route) != rtnl_route_get_family(want) ||
             rtnl_route_get_table(route) != rtnl_route_get_table(want) ||
-            nl_addr_cmp(rtnl_route_get_dst(route), rtnl_route_get_dst(want)))
+            !same_dst(rtnl_route_get_dst(route), rtnl_route_get_dst(want)))
             continue;
         for (int i = 0; i < rtnl_route_get_nnexthops(route); i++) {
             struct rtnl_nexthop *other = rtnl_route_nexthop_n(route, i);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,18 +38,17 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-_Noreturn static void child(const char *path, const char *command, int in, int out)
+_Noreturn static void child(const char *path, const char *command, int shared, int in, int out)
 {
-    // Killed, we leave no IPAM plugin behind that allocates after the DEL that follows.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_DFL);
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
-        !setenv("CNI_COMMAND", command, 1) && !close_range(3, ~0U, CLOSE_RANGE_CLOEXEC))
+        !setenv("CNI_COMMAND", command, 1) && !close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) &&
+        (shared < 0 || !fcntl(shared, F_SETFD, 0)))
         execl(path, path, NULL);
     _exit(127);
 }
 
-static int start(struct process *process, const char *path, const char *command)
+static int start(struct process *process, const char *path, const char *command, int shared)
 {
     int in[2] = {-1, -1}, out[2] = {-1, -1}, err = 0;
 
@@ -59,7 +57,7 @@ static int start(struct process *process, const char *path, const char *command)
     } else {
         process->pid = fork();
         if (process->pid == 0)
-            child(path, command, in[0], out[1]);
+            child(path, command, shared, in[0], out[1]);
         if (process->pid < 0)
             err = -errno;
     }
@@ -141,8 +139,8 @@ static int converse(struct process *process, long long deadline)
     }
 }
 
-int process_run(const char *path, const char *command, const char *input, unsigned timeout_ms,
-                char **output, int *status)
+int process_run(const char *path, const char *command, const char *input, int shared,
+                unsigned timeout_ms, char **output, int *status)
 {
     struct process process = {
         .pid = -1, .pidfd = -1, .in = -1, .out = -1, .input = input, .left = strlen(input)};
@@ -150,7 +148,7 @@ int process_run(const char *path, const char *command, const char *input, unsign
     int err;
 
     process.output = calloc(1, 1);
-    err = process.output ? start(&process, path, command) : -ENOMEM;
+    err = process.output ? start(&process, path, command, shared) : -ENOMEM;
     if (!err)
         err = converse(&process, deadline);
     if (process.pid > 0) {
