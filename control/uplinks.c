@@ -403,5 +403,13 @@ long long uplinks_run(long long now_ms)
 
 bool uplinks_expect_answers(long long now_ms)
 {
-    return now_ms - last_probe_ms < ANSWER_MS;
+    if (now_ms - last_probe_ms >= ANSWER_MS)
+        return false;
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        for (unsigned r = 0; r < config->n_ranges; r++) {
+            if (uplinks[i].gateways[r].waiting)
+                return true;
+        }
+    }
+    return false;
 }
