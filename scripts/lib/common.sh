@@ -59,14 +59,14 @@ process_alive() {
 	local pid start now
 	read -r pid start 2>/dev/null <"$1" || return 1
 	now=$(process_start_time "$pid") || return 1
-	[ -n "$start" ] && [ "$start" = "$now" ] && [ "$(process_state "$pid")" != Z ]
+	[ -n "$start" ] && [ "$start" = "$now" ] && ! process_ended "$pid"
 }
 
-process_state() {
+# A zombie whose other threads still run has not ended: they hold its files and devices.
+process_ended() {
 	local stat
-	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-	stat=${stat##*) }
-	echo "${stat%% *}"
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+	[[ "${stat##*) }" == Z* ]] && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -le 1 ]
 }
 
 process_pid() {

@@ -186,21 +186,24 @@ tor_down() {
 	ns_ip "tor$1" neigh flush dev s0
 }
 
+# A ToR opens its servers' ports once it has routes itself, or it would draw traffic and drop it.
 tor_up() {
-	ns_exec "tor$1" nft delete table netdev hang 2>/dev/null || :
+	ns_exec "tor$1" nft delete table netdev hang_w0 2>/dev/null || :
 	ns_ip "tor$1" link set w0 up
-	ns_ip "tor$1" link set s0 up
 	wait_until 20 tor_has_default "$1" || die "tor$1 has no way to the world; see $run/bird-tor$1.log"
+	ns_exec "tor$1" nft delete table netdev hang_s0 2>/dev/null || :
+	ns_ip "tor$1" link set s0 up
 }
 
 # Packets stop, carrier stays: what a hung switch looks like.
 tor_hang() {
-	ns_exec "tor$1" nft -f - <<'EOT'
-table netdev hang {
-	chain s0_in { type filter hook ingress device "s0" priority 0; policy drop; }
-	chain s0_out { type filter hook egress device "s0" priority 0; policy drop; }
-	chain w0_in { type filter hook ingress device "w0" priority 0; policy drop; }
-	chain w0_out { type filter hook egress device "w0" priority 0; policy drop; }
+	local device
+	for device in s0 w0; do
+		ns_exec "tor$1" nft -f - <<EOT
+table netdev hang_$device {
+	chain in { type filter hook ingress device "$device" priority 0; policy drop; }
+	chain out { type filter hook egress device "$device" priority 0; policy drop; }
 }
 EOT
+	done
 }
