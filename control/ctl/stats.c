@@ -105,12 +105,18 @@ static void print_stats(const struct ctl *ctl, const struct json *stats, const s
     }
 }
 
+// Goes on when the daemon goes away and comes back.
 static enum ctl_exit watch(const struct ctl *ctl, unsigned seconds)
 {
     struct json *before = NULL, *now;
+    bool answered = false;
     enum ctl_exit exit;
 
-    while ((exit = ctl_read_list(ctl, "stats", "ports", ctl_is_port, &now)) == CTL_OK) {
+    for (;;) {
+        exit = ctl_read_list(ctl, "stats", "ports", ctl_is_port, &now);
+        answered |= exit == CTL_OK;
+        if (exit == CTL_FAILED || !answered)
+            break;
         if (now && before) {
             struct json *rates = counter_rates(
                 before, now, value_number(now, "time_us") - value_number(before, "time_us"));

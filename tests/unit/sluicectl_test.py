@@ -177,6 +177,16 @@ def watched_stats_are_rates():
 
 
 @test
+def a_watch_outlives_the_daemon():
+    refused = ConnectionError({"code": "internal", "message": "end"})
+    FAKE.answers["stats"] = [copy.deepcopy(FAKE.answers["stats"]), None, refused]
+    done = run("--timeout", "1", "stats", "--watch")
+    assert done.returncode == 1 and done.stderr.count("sluicectl: ") == 2, done
+    FAKE.answers["stats"] = None
+    assert fails(3, "--timeout", "1", "stats", "--watch")
+
+
+@test
 def json_is_the_answer_as_it_is():
     for verb in READING + ["version"]:
         assert json.loads(succeeds("--json", verb)) == FAKE.answers[verb], verb
