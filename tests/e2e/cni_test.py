@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CNI plugin as a runtime sees it: CNI spec 1.1.0 and what real runtimes do.
 
-usage: cni_test.py PLUGIN [TEST ...]
+usage: cni_test.py PLUGIN [CLASS[.TEST] ...]
 
-Needs root: pods are network namespaces, and so is the node. The daemon is a fake (fake_daemon.py);
+Prints TAP. Needs root: pods are network namespaces, and so is the node. The daemon is a fake (fake_daemon.py);
 the IPAM plugin is Debian's host-local, or a script where it has to misbehave.
 """
 
@@ -730,8 +730,37 @@ class Many(CniTest):
                 self.assert_nothing_left(pod)
 
 
-if __name__ == "__main__":
+class Tap(unittest.TestResult):
+    def report(self, word, test, why=""):
+        print(f"{word} {self.testsRun} - {test.id().split('.', 1)[1]}", flush=True)
+        for line in why.splitlines():
+            print("#", line)
+
+    def addSuccess(self, test):
+        self.report("ok", test)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.report("not ok", test, self.failures[-1][1])
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.report("not ok", test, self.errors[-1][1])
+
+
+def main():
+    global PLUGIN
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    PLUGIN = os.path.abspath(sys.argv.pop(1))
-    unittest.main(verbosity=2)
+    PLUGIN = os.path.abspath(sys.argv[1])
+    loader, module = unittest.defaultTestLoader, sys.modules[__name__]
+    suite = loader.loadTestsFromNames(sys.argv[2:], module) if sys.argv[2:] else \
+        loader.loadTestsFromModule(module)
+    print(f"1..{suite.countTestCases()}")
+    result = Tap()
+    suite.run(result)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
