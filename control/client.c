@@ -120,7 +120,7 @@ int client_call(const char *socket, const char *method, struct json *params, uns
 {
     long long deadline = time_msec() + timeout_ms;
     struct jsonrpc_msg *reply = NULL;
-    struct jsonrpc *rpc;
+    struct jsonrpc *rpc = NULL;
     int err;
 
     memset(error, 0, sizeof *error);

@@ -18,7 +18,9 @@ import tempfile
 import time
 import unittest
 
-from fake_daemon import FakeDaemon
+sys.dont_write_bytecode = True
+
+from fake_daemon import FakeDaemon  # noqa: E402
 
 PLUGIN = None
 IPAM_DIR = "/usr/lib/cni"
