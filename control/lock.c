@@ -25,10 +25,10 @@ static bool is_current(int fd, const char *path)
            locked.st_ino == current.st_ino && locked.st_dev == current.st_dev;
 }
 
-static int lock(const char *path, int flags, char **error)
+static int lock(const char *path, char **error)
 {
     for (int waited = 0; waited < WAIT_MS; waited += STEP_MS) {
-        int fd = open(path, flags | O_CLOEXEC, 0644);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
         if (fd < 0) {
             int err = errno;
@@ -40,20 +40,15 @@ static int lock(const char *path, int flags, char **error)
         close(fd);
         usleep(STEP_MS * 1000);
     }
-    *error = xasprintf("another sluiced runs with %s: stop it first, or give this one a node file "
-                       "with a socket and a state of its own",
+    *error = xasprintf("another sluiced holds %s: stop it first, or give this one a node file with "
+                       "a socket and a state of its own",
                        path);
     return -EBUSY;
 }
 
-int lock_file(const char *path, char **error)
-{
-    return lock(path, O_RDONLY, error);
-}
-
 int lock_pid_file(const char *path, char **error)
 {
-    int fd = lock(path, O_RDWR | O_CREAT, error);
+    int fd = lock(path, error);
 
     if (fd >= 0 && (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)) {
         *error = xasprintf("cannot write %s: %s", path, ovs_strerror(errno));

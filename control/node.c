@@ -43,7 +43,7 @@ VLOG_DEFINE_THIS_MODULE(node);
 struct node {
     const struct config *config;
     char *run_dir, *lock_path, *ctl_path;
-    int lock_fd, state_fd, signal_fd;
+    int lock_fd, signal_fd;
     struct state *state;
     struct unixctl_server *unixctl;
     bool made_run_dir, dataplane, netdevs;
@@ -201,9 +201,6 @@ static int open_files(struct node *node, char **error)
     err = state_open(node->config->state, &node->state, &rebooted, error);
     if (err)
         return err;
-    node->state_fd = lock_file(node->config->state, error);
-    if (node->state_fd < 0)
-        return node->state_fd;
     if (rebooted)
         VLOG_INFO("the machine was restarted, its attachments are forgotten");
     return 0;
@@ -276,8 +273,6 @@ static void stop(struct node *node)
     if (node->dataplane)
         dp_fini();
     state_close(node->state);
-    if (node->state_fd >= 0)
-        close(node->state_fd);
     if (node->lock_fd >= 0) {
         unlink(node->lock_path);
         close(node->lock_fd);
@@ -293,7 +288,7 @@ static void stop(struct node *node)
 
 int node_run(const struct config *config, char **error)
 {
-    struct node node = {.config = config, .lock_fd = -1, .state_fd = -1, .signal_fd = -1};
+    struct node node = {.config = config, .lock_fd = -1, .signal_fd = -1};
     int err = start(&node, error);
 
     if (!err) {
