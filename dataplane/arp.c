@@ -29,17 +29,17 @@ static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m,
 {
     const struct rte_arp_ipv4 *data = &arp->arp_data;
     const struct guard *guard = load_acquire(&port->guard);
-    int range = guard_find4(guard, data->arp_sip);
+    const struct guard4 *own = guard_find4(guard, data->arp_sip);
 
     // RFC 5227 section 1.1: a probe has the sender address 0 and asks for the address it wants.
     if (!data->arp_sip)
-        range = guard_find4(guard, data->arp_tip);
-    if (!rte_is_same_ether_addr(&data->arp_sha, &port->info.params.mac) || range < 0)
+        own = guard_find4(guard, data->arp_tip);
+    if (!rte_is_same_ether_addr(&data->arp_sha, &port->info.params.mac) || !own)
         drop(w, port, m, DROP_guard_arp);
     else if (!data->arp_sip || data->arp_sip == data->arp_tip)
         drop(w, port, m, DROP_arp_announcement);
     else if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) &&
-             data->arp_tip == ip_v4(&dp.gateways[range].address))
+             data->arp_tip == ip_v4(&dp.gateways[own->gateway].address))
         answer(w, port, m, dp.config.router_mac.addr_bytes);
     else
         drop(w, port, m, DROP_arp_not_for_us);

@@ -99,14 +99,14 @@ static inline const struct fwd_entry *uplink6(struct worker *w, struct port *por
                                               const struct packet *p)
 {
     const struct rte_ipv6_hdr *ip = ip6(p->mbuf);
-    const struct in6_addr *dst = ip6_dst(ip);
+    const struct in6_addr dst = load_ip6(&ip->dst_addr);
     const struct members *members = load_acquire(&dp.members);
 
-    if (unlikely(IN6_IS_ADDR_MULTICAST(dst)))
+    if (unlikely(IN6_IS_ADDR_MULTICAST(&dst)))
         drop(w, port, p->mbuf, DROP_multicast);
-    else if (unlikely(ipv6_is_link_local(dst)))
+    else if (unlikely(ipv6_is_link_local(&dst)))
         drop(w, port, p->mbuf, DROP_link_local);
-    else if (unlikely(ipv6_is_martian(dst)))
+    else if (unlikely(ipv6_is_martian(&dst)))
         drop(w, port, p->mbuf, DROP_martian);
     else if (unlikely(!port->guarded)) {
         icmp6_error(w, port, p->mbuf, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_ADDR, 0);

@@ -21,13 +21,30 @@ static uint32_t n_rules;
 static uint32_t free_slots[RULES_MAX];                 // the first RULES_MAX - n_rules are free
 static struct dp_rule_stats counted_before[RULES_MAX]; // by a slot's earlier rules
 
+// As rte_hash_crc, which reads words where there may be none aligned.
+static uint32_t hash6(const void *key, uint32_t len, uint32_t init)
+{
+    uint64_t words[2];
+
+    memcpy(words, key, len);
+    return rte_hash_crc_8byte(words[1], rte_hash_crc_8byte(words[0], init));
+}
+
+static uint32_t hash4(const void *key, uint32_t len, uint32_t init)
+{
+    uint32_t word;
+
+    memcpy(&word, key, len);
+    return rte_hash_crc_4byte(word, init);
+}
+
 int forward_table_init(char **error)
 {
     struct rte_hash_parameters params = {
         .name = "forward4",
         .entries = RULES_MAX,
         .key_len = sizeof(rte_be32_t),
-        .hash_func = rte_hash_crc,
+        .hash_func = hash4,
         .socket_id = (int)rte_socket_id(),
         .extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
     };
@@ -37,6 +54,7 @@ int forward_table_init(char **error)
     table4 = rte_hash_create(&params);
     params.name = "forward6";
     params.key_len = sizeof(struct in6_addr);
+    params.hash_func = hash6;
     table6 = rte_hash_create(&params);
     entries = rte_zmalloc("forward", RULES_MAX * sizeof *entries, RTE_CACHE_LINE_SIZE);
     for (unsigned i = 0; i < RULES_MAX; i++)
@@ -87,7 +105,7 @@ void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry 
     uint64_t found = 0;
 
     for (unsigned i = 0; i < n; i++)
-        keys[i] = ip6_dst(ip6(packets[i].mbuf));
+        keys[i] = &ip6(packets[i].mbuf)->dst_addr;
     rte_hash_lookup_bulk_data(table6, keys, n, &found, (void **)hits);
     for (unsigned i = 0; i < n; i++)
         if (!(found >> i & 1))
@@ -151,7 +169,8 @@ static int refuse(int code, char **error, const char *what, const struct rule *r
 }
 
 // Publishes the port's guard with one address more (gateway >= 0) or less.
-static int guard_change(struct port *port, const struct in6_addr *address, int gateway)
+static int guard_change(struct port *port, const struct in6_addr *address, int gateway,
+                        uint32_t slot)
 {
     struct guard *old = port->guard, *guard = calloc(1, sizeof *guard);
 
@@ -165,9 +184,11 @@ static int guard_change(struct port *port, const struct in6_addr *address, int g
             guard->v6[guard->n6++] = old->v6[i];
     if (gateway >= 0 && ip_is_v4(address)) {
         guard->v4[guard->n4].address = ip_v4(address);
+        guard->v4[guard->n4].slot = slot;
         guard->v4[guard->n4++].gateway = (uint16_t)gateway;
     } else if (gateway >= 0) {
         guard->v6[guard->n6].address = *address;
+        guard->v6[guard->n6].slot = slot;
         guard->v6[guard->n6++].gateway = (uint16_t)gateway;
     }
     store_release(&port->guard, guard);
@@ -193,12 +214,12 @@ static int guard_add(struct rule *rule, char **error)
         return refuse(-ENOTSUP, error, "only one whole ip_src and goto_table are possible", rule);
     if (gateway < 0)
         return refuse(-EINVAL, error, "the address is in no range", rule);
-    if (ip_is_v4(address) ? guard_find4(port->guard, ip_v4(address)) >= 0
-                          : guard_find6(port->guard, address) >= 0)
+    if (ip_is_v4(address) ? guard_find4(port->guard, ip_v4(address)) != NULL
+                          : guard_find6(port->guard, address) != NULL)
         return refuse(-EEXIST, error, "there is such a rule already", rule);
     if (port->guard && (ip_is_v4(address) ? port->guard->n4 : port->guard->n6) == GUARD_MAX)
         return refuse(-ENOSPC, error, "the port has 8 addresses of this family already", rule);
-    ret = guard_change(port, address, gateway);
+    ret = guard_change(port, address, gateway, rule->slot);
     return ret ? refuse(ret, error, "no memory", rule) : 0;
 }
 
@@ -287,7 +308,7 @@ int dp_rule_del(uint32_t slot)
     if (!rule)
         return -ENOENT;
     if (rule->table == RULE_TABLE_GUARD) {
-        ret = guard_change(dp.ports[rule->match.in_port], &rule->match.spec.ip_src, -1);
+        ret = guard_change(dp.ports[rule->match.in_port], &rule->match.spec.ip_src, -1, slot);
     } else if (!find_action(rule, ACTION_UPLINKS)) {
         address = &rule->match.spec.ip_dst;
         ret = ip_is_v4(address) ? rte_hash_del_key(table4, &address->s6_addr32[3])

@@ -4,20 +4,27 @@
 #include "dataplane/headers.h"
 #include "dataplane/internal.h"
 
-int guard_find4(const struct guard *guard, rte_be32_t address)
+const struct guard4 *guard_find4(const struct guard *guard, rte_be32_t address)
 {
     for (unsigned i = 0; guard && i < guard->n4; i++)
         if (guard->v4[i].address == address)
-            return guard->v4[i].gateway;
-    return -1;
+            return &guard->v4[i];
+    return NULL;
 }
 
-int guard_find6(const struct guard *guard, const struct in6_addr *address)
+const struct guard6 *guard_find6(const struct guard *guard, const struct in6_addr *address)
 {
     for (unsigned i = 0; guard && i < guard->n6; i++)
         if (IN6_ARE_ADDR_EQUAL(&guard->v6[i].address, address))
-            return guard->v6[i].gateway;
-    return -1;
+            return &guard->v6[i];
+    return NULL;
+}
+
+static inline void pass(struct worker *w, struct packet *p, uint16_t gateway, uint32_t slot)
+{
+    p->gateway = gateway;
+    w->rules[slot].packets++;
+    w->rules[slot].bytes += p->mbuf->pkt_len;
 }
 
 void guard4(struct worker *w, struct burst *b)
@@ -28,18 +35,14 @@ void guard4(struct worker *w, struct burst *b)
     for (unsigned i = 0; i < b->n4; i++) {
         struct packet *p = &b->v4[i];
         const struct rte_ipv4_hdr *ip = ip4(p->mbuf);
-        int gateway;
+        const struct guard4 *own = guard_find4(guard, ip->src_addr);
 
-        if (likely(guard && guard->n4 && ip->src_addr == guard->v4[0].address))
-            gateway = guard->v4[0].gateway;
-        else
-            gateway = guard_find4(guard, ip->src_addr);
-        if (unlikely(gateway < 0)) {
+        if (unlikely(!own)) {
             drop(w, b->port, p->mbuf, DROP_guard_ip_src);
         } else if (unlikely(ipv4_is_control(ip))) {
             drop(w, b->port, p->mbuf, DROP_guard_control);
         } else {
-            p->gateway = (uint16_t)gateway;
+            pass(w, p, own->gateway, own->slot);
             b->v4[kept++] = *p;
         }
     }
@@ -54,15 +57,16 @@ void guard6(struct worker *w, struct burst *b)
     for (unsigned i = 0; i < b->n6; i++) {
         struct packet *p = &b->v6[i];
         const struct rte_ipv6_hdr *ip = ip6(p->mbuf);
-        int gateway = guard_find6(guard, ip6_src(ip));
+        struct in6_addr src = load_ip6(&ip->src_addr);
+        const struct guard6 *own = guard_find6(guard, &src);
 
-        if (unlikely(gateway < 0)) {
+        if (unlikely(!own)) {
             drop(w, b->port, p->mbuf,
-                 ipv6_is_link_local(ip6_src(ip)) ? DROP_link_local : DROP_guard_ip_src);
+                 ipv6_is_link_local(&src) ? DROP_link_local : DROP_guard_ip_src);
         } else if (unlikely(ip->proto != IPPROTO_TCP && ipv6_is_control(ip, p->l3_len))) {
             drop(w, b->port, p->mbuf, DROP_guard_control);
         } else {
-            p->gateway = (uint16_t)gateway;
+            pass(w, p, own->gateway, own->slot);
             b->v6[kept++] = *p;
         }
     }

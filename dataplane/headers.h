@@ -21,14 +21,13 @@ static inline struct rte_ipv6_hdr *ip6(const struct rte_mbuf *m)
     return rte_pktmbuf_mtod_offset(m, struct rte_ipv6_hdr *, RTE_ETHER_HDR_LEN);
 }
 
-static inline const struct in6_addr *ip6_src(const struct rte_ipv6_hdr *ip)
+// An IPv6 address out of a header, where it may be unaligned.
+static inline struct in6_addr load_ip6(const void *at)
 {
-    return (const void *)&ip->src_addr;
-}
+    struct in6_addr ip;
 
-static inline const struct in6_addr *ip6_dst(const struct rte_ipv6_hdr *ip)
-{
-    return (const void *)&ip->dst_addr;
+    memcpy(&ip, at, sizeof ip);
+    return ip;
 }
 
 enum ipv4_class {

@@ -28,39 +28,39 @@ struct error6 {
 // sender.
 static bool may_answer4(const struct rte_ipv4_hdr *ip)
 {
-    const struct icmphdr *icmp = ipv4_l4(ip);
+    uint8_t type = *(const uint8_t *)ipv4_l4(ip);
 
     if (ipv4_offset(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST)
         return false;
-    return ip->next_proto_id != IPPROTO_ICMP || icmp->type == ICMP_ECHO ||
-           icmp->type == ICMP_ECHOREPLY || icmp->type == ICMP_TIMESTAMP ||
-           icmp->type == ICMP_TIMESTAMPREPLY;
+    return ip->next_proto_id != IPPROTO_ICMP || type == ICMP_ECHO || type == ICMP_ECHOREPLY ||
+           type == ICMP_TIMESTAMP || type == ICMP_TIMESTAMPREPLY;
 }
 
 // RFC 4443 section 2.4 e. Packet too big is sent about multicast as well, but none gets here.
 static bool may_answer6(const struct rte_ipv6_hdr *ip, unsigned l3_len)
 {
+    struct in6_addr src = load_ip6(&ip->src_addr);
     uint8_t proto;
     int at = ipv6_upper(ip, l3_len, &proto);
 
-    if (!ipv6_may_be_source(ip6_src(ip)) || at < 0)
+    if (!ipv6_may_be_source(&src) || at < 0)
         return false;
     return proto != IPPROTO_ICMPV6 || ((unsigned)at < l3_len && (((const uint8_t *)ip)[at] & 0x80));
 }
 
 static bool source4(const struct port *port, rte_be32_t to, rte_be32_t *source)
 {
-    int range = guard_find4(load_acquire(&port->guard), to);
+    const struct guard4 *pod = guard_find4(load_acquire(&port->guard), to);
 
-    *source = ip_v4(range >= 0 ? &dp.gateways[range].address : &dp.config.icmp_source4);
+    *source = ip_v4(pod ? &dp.gateways[pod->gateway].address : &dp.config.icmp_source4);
     return *source;
 }
 
 static bool source6(const struct port *port, const struct in6_addr *to, struct in6_addr *source)
 {
-    int range = guard_find6(load_acquire(&port->guard), to);
+    const struct guard6 *pod = guard_find6(load_acquire(&port->guard), to);
 
-    *source = range >= 0 ? dp.gateways[range].address : dp.config.icmp_source6;
+    *source = pod ? dp.gateways[pod->gateway].address : dp.config.icmp_source6;
     return !IN6_IS_ADDR_UNSPECIFIED(source);
 }
 
@@ -119,10 +119,10 @@ void icmp6_error(struct worker *w, struct port *port, const struct rte_mbuf *m, 
     unsigned quoted =
         RTE_MIN(l3_len, ERROR6_MAX - sizeof(struct rte_ipv6_hdr) - sizeof(struct icmp6_hdr));
     struct rte_mbuf *error;
-    struct in6_addr source;
+    struct in6_addr to = load_ip6(&about->src_addr), source;
     struct error6 *e;
 
-    if (!may_answer6(about, l3_len) || !source6(port, ip6_src(about), &source) ||
+    if (!may_answer6(about, l3_len) || !source6(port, &to, &source) ||
         !rate_take(&w->icmp_rate[port->no], dp.config.icmp_errors_per_s))
         return;
     error = rte_pktmbuf_alloc(dp.pool);

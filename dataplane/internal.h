@@ -32,13 +32,15 @@ struct xdp; // a kernel netdev's AF_XDP sockets, see xdp.c
 // What a pod port may send, compiled from its guard rules. Never changed once published.
 struct guard {
     unsigned n4, n6;
-    struct {
+    struct guard4 {
         rte_be32_t address;
-        uint16_t gateway;
+        uint16_t gateway; // of the address's range
+        uint32_t slot;    // of the rule
     } v4[GUARD_MAX];
-    struct {
+    struct guard6 {
         struct in6_addr address;
         uint16_t gateway;
+        uint32_t slot;
     } v6[GUARD_MAX];
 };
 
@@ -184,9 +186,9 @@ void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned 
 // guard.c: drops what the pod may not send; notes each packet's gateway.
 void guard4(struct worker *w, struct burst *b);
 void guard6(struct worker *w, struct burst *b);
-// Does the port have the address, and by which gateway? -1 if not.
-int guard_find4(const struct guard *guard, rte_be32_t address);
-int guard_find6(const struct guard *guard, const struct in6_addr *address);
+// What the guard says of an address: NULL if it is not the port's.
+const struct guard4 *guard_find4(const struct guard *guard, rte_be32_t address);
+const struct guard6 *guard_find6(const struct guard *guard, const struct in6_addr *address);
 // forward.c: where each packet goes; rewrites and hands to output.
 void forward4(struct worker *w, struct burst *b);
 void forward6(struct worker *w, struct burst *b);

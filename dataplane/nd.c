@@ -21,13 +21,11 @@ struct advert {
 // link-layer address.
 static bool is_sound(const struct rte_ipv6_hdr *ip, unsigned l3_len, const uint8_t **lladdr)
 {
-    const struct icmp6_hdr *icmp = (const void *)(ip + 1);
-    bool redirect = icmp->icmp6_type == ND_REDIRECT;
+    const uint8_t *base = (const uint8_t *)(ip + 1); // type, code, checksum, ...
     unsigned at, len = l3_len - sizeof *ip;
-    const uint8_t *base = (const void *)icmp;
 
     *lladdr = NULL;
-    switch (icmp->icmp6_type) {
+    switch (base[0]) {
     case ND_ROUTER_SOLICIT:
         at = 8;
         break;
@@ -35,10 +33,9 @@ static bool is_sound(const struct rte_ipv6_hdr *ip, unsigned l3_len, const uint8
         at = 16;
         break;
     default:
-        at = redirect ? 40 : 24;
+        at = base[0] == ND_REDIRECT ? 40 : 24;
     }
-    if (ip->hop_limits != 255 || icmp->icmp6_code || len < at ||
-        rte_ipv6_udptcp_cksum_verify(ip, icmp))
+    if (ip->hop_limits != 255 || base[1] || len < at || rte_ipv6_udptcp_cksum_verify(ip, base))
         return false;
     while (at < len) {
         if (at + 2 > len || !base[at + 1] || at + base[at + 1] * 8u > len)
@@ -50,12 +47,17 @@ static bool is_sound(const struct rte_ipv6_hdr *ip, unsigned l3_len, const uint8
     return true;
 }
 
+// What a solicitation or advertisement is about (RFC 4861 sections 4.3 and 4.4).
+static struct in6_addr target_of(const struct rte_ipv6_hdr *ip)
+{
+    return load_ip6((const uint8_t *)(ip + 1) + offsetof(struct nd_neighbor_solicit, nd_ns_target));
+}
+
 // Writes the advertisement that answers a solicitation over it. `flags` besides S and O.
 static void answer(struct worker *w, const struct port *port, struct rte_mbuf *m,
                    const uint8_t mac[6], uint32_t flags)
 {
-    const struct nd_neighbor_solicit *ns = (const void *)(ip6(m) + 1);
-    struct in6_addr source = *ip6_src(ip6(m)), target = ns->nd_ns_target;
+    struct in6_addr source = load_ip6(&ip6(m)->src_addr), target = target_of(ip6(m));
     struct rte_ether_addr sender = rte_pktmbuf_mtod(m, struct rte_ether_hdr *)->src_addr;
     static const struct in6_addr all_nodes = {{{0xff, 2, [15] = 1}}};
     static const struct rte_ether_addr all_nodes_mac = {{0x33, 0x33, 0, 0, 0, 1}};
@@ -102,51 +104,54 @@ static bool is_own_gateway(const struct guard *guard, const struct in6_addr *tar
 static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m, const uint8_t *lladdr)
 {
     const struct rte_ipv6_hdr *ip = ip6(m);
-    const struct nd_neighbor_solicit *nd = (const void *)(ip + 1);
-    const struct in6_addr *source = ip6_src(ip), *target = &nd->nd_ns_target;
+    uint8_t type = *(const uint8_t *)(ip + 1);
+    struct in6_addr source = load_ip6(&ip->src_addr), target;
     const struct guard *guard = load_acquire(&port->guard);
-    bool none = IN6_IS_ADDR_UNSPECIFIED(source);
+    bool none = IN6_IS_ADDR_UNSPECIFIED(&source);
 
     // The answer goes back to this port alone, so a link-local source claims nothing. What may be
     // claimed: its own MAC, one of its addresses.
     if ((lladdr && memcmp(lladdr, &port->info.params.mac, RTE_ETHER_ADDR_LEN)) ||
-        (!none && !ipv6_is_link_local(source) && guard_find6(guard, source) < 0)) {
+        (!none && !ipv6_is_link_local(&source) && !guard_find6(guard, &source))) {
         drop(w, port, m, DROP_guard_nd);
         return;
     }
-    switch (nd->nd_ns_type) {
-    case ND_ROUTER_SOLICIT:
+    if (type == ND_ROUTER_SOLICIT) {
         drop(w, port, m, DROP_router_solicitation);
-        break;
-    case ND_NEIGHBOR_SOLICIT:
+        return;
+    }
+    target = target_of(ip);
+    if (type == ND_NEIGHBOR_SOLICIT) {
         // RFC 4862 section 5.4.2: a source of :: asks whether somebody else has the address.
-        if (none && !ipv6_is_link_local(target) && guard_find6(guard, target) < 0)
+        if (none && !ipv6_is_link_local(&target) && !guard_find6(guard, &target))
             drop(w, port, m, DROP_guard_nd);
         else if (none)
             drop(w, port, m, DROP_nd_dad);
-        else if (is_own_gateway(guard, target))
+        else if (is_own_gateway(guard, &target))
             answer(w, port, m, dp.config.router_mac.addr_bytes, ND_NA_FLAG_ROUTER);
         else
             drop(w, port, m, DROP_nd_not_for_us);
-        break;
-    default: // an advertisement: of its own address or of somebody else's
+    } else { // an advertisement: of its own address or of somebody else's
         drop(w, port, m,
-             ipv6_is_link_local(target) || guard_find6(guard, target) >= 0 ? DROP_nd_not_for_us
-                                                                           : DROP_guard_nd);
+             ipv6_is_link_local(&target) || guard_find6(guard, &target) ? DROP_nd_not_for_us
+                                                                        : DROP_guard_nd);
     }
 }
 
 static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
-    const struct nd_neighbor_solicit *nd = (const void *)(ip6(m) + 1);
+    uint8_t type = *(const uint8_t *)(ip6(m) + 1);
+    struct in6_addr target = IN6ADDR_ANY_INIT;
 
-    if (nd->nd_ns_type == ND_NEIGHBOR_SOLICIT && forward_has6(&nd->nd_ns_target)) {
+    if (type == ND_NEIGHBOR_SOLICIT || type == ND_NEIGHBOR_ADVERT)
+        target = target_of(ip6(m));
+    if (type == ND_NEIGHBOR_SOLICIT && forward_has6(&target)) {
         answer(w, port, m, dp.src_mac, 0);
         return;
     }
-    if (nd->nd_ns_type == ND_NEIGHBOR_ADVERT) {
+    if (type == ND_NEIGHBOR_ADVERT) {
         for (unsigned i = 0; i < dp.n_gateways; i++) {
-            if (IN6_ARE_ADDR_EQUAL(&dp.gateways[i].address, &nd->nd_ns_target)) {
+            if (IN6_ARE_ADDR_EQUAL(&dp.gateways[i].address, &target)) {
                 punt(w, port, m);
                 return;
             }

@@ -52,6 +52,7 @@ static inline enum drop_reason ipv6_check(const struct port *port, const struct 
 {
     const struct rte_ipv6_hdr *ip = ip6(m);
     unsigned avail = m->data_len - RTE_ETHER_HDR_LEN, payload;
+    struct in6_addr src;
 
     if (unlikely(avail < sizeof *ip || (rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6))
         return DROP_ipv6_header;
@@ -60,7 +61,8 @@ static inline enum drop_reason ipv6_check(const struct port *port, const struct 
         return DROP_ipv6_header;
     if (unlikely(payload < l4_min[ip->proto]))
         return DROP_l4_header;
-    if (!port->guarded && unlikely(!ipv6_may_be_source(ip6_src(ip))))
+    src = load_ip6(&ip->src_addr);
+    if (!port->guarded && unlikely(!ipv6_may_be_source(&src)))
         return DROP_martian;
     p->l3_len = (uint16_t)(payload + sizeof *ip);
     return DROP_N;
@@ -88,7 +90,7 @@ static enum drop_reason group_addressed(const struct port *port, const struct rt
     if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4)) {
         reason = ipv4_check(port, m, &p);
         if (reason == DROP_N && port->guarded) {
-            if (guard_find4(guard, ip4(m)->src_addr) < 0)
+            if (!guard_find4(guard, ip4(m)->src_addr))
                 reason = DROP_guard_ip_src;
             else if (ipv4_is_control(ip4(m)))
                 reason = DROP_guard_control;
@@ -96,11 +98,12 @@ static enum drop_reason group_addressed(const struct port *port, const struct rt
     } else {
         reason = ipv6_check(port, m, &p);
         if (reason == DROP_N && port->guarded) {
+            struct in6_addr src = load_ip6(&ip6(m)->src_addr);
+
             if (ipv6_is_control(ip6(m), p.l3_len))
                 reason = DROP_guard_control;
-            else if (!ipv6_is_link_local(ip6_src(ip6(m))) &&
-                     !IN6_IS_ADDR_UNSPECIFIED(ip6_src(ip6(m))) &&
-                     guard_find6(guard, ip6_src(ip6(m))) < 0)
+            else if (!ipv6_is_link_local(&src) && !IN6_IS_ADDR_UNSPECIFIED(&src) &&
+                     !guard_find6(guard, &src))
                 reason = DROP_guard_ip_src;
         }
     }

@@ -50,16 +50,19 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
     va_end(args);
 }
 
+// Lower case, as everywhere else; DPDK's own format is not.
+#define MAC_FORMAT "%02x:%02x:%02x:%02x:%02x:%02x"
+
 static void add_mac(struct text *t, const char *name, const struct rte_ether_addr *mac,
                     const struct rte_ether_addr *mask)
 {
     if (rte_is_zero_ether_addr(mask))
         return;
     if (rte_is_broadcast_ether_addr(mask))
-        add(t, "%s=" RTE_ETHER_ADDR_PRT_FMT, name, RTE_ETHER_ADDR_BYTES(mac));
+        add(t, "%s=" MAC_FORMAT, name, RTE_ETHER_ADDR_BYTES(mac));
     else
-        add(t, "%s=" RTE_ETHER_ADDR_PRT_FMT "/" RTE_ETHER_ADDR_PRT_FMT, name,
-            RTE_ETHER_ADDR_BYTES(mac), RTE_ETHER_ADDR_BYTES(mask));
+        add(t, "%s=" MAC_FORMAT "/" MAC_FORMAT, name, RTE_ETHER_ADDR_BYTES(mac),
+            RTE_ETHER_ADDR_BYTES(mask));
 }
 
 // Length of the prefix that a mask is, or -1 if it is none.
@@ -156,10 +159,10 @@ int rule_format_actions(const struct rule *rule, char *buf, size_t size)
             add(&t, "drop");
             break;
         case ACTION_SET_ETH_SRC:
-            add(&t, "set_eth_src:" RTE_ETHER_ADDR_PRT_FMT, RTE_ETHER_ADDR_BYTES(&a->mac));
+            add(&t, "set_eth_src:" MAC_FORMAT, RTE_ETHER_ADDR_BYTES(&a->mac));
             break;
         case ACTION_SET_ETH_DST:
-            add(&t, "set_eth_dst:" RTE_ETHER_ADDR_PRT_FMT, RTE_ETHER_ADDR_BYTES(&a->mac));
+            add(&t, "set_eth_dst:" MAC_FORMAT, RTE_ETHER_ADDR_BYTES(&a->mac));
             break;
         case ACTION_DEC_TTL:
             add(&t, "dec_ttl");
