@@ -87,7 +87,7 @@ int daemon_attach(const struct cni_conf *conf, const struct cni_args *args, cons
     if (*args->pod)
         json_object_put_string(params, "pod", args->pod);
     err = call(conf, "attach", params, TIMEOUT_MS, &result, error);
-    *refused = err == -EREMOTEIO;
+    *refused = err == -EREMOTEIO || err == -ENOENT || err == -ECONNREFUSED;
     if (!err)
         err = read_gateways(result, net, error);
     json_destroy(result);

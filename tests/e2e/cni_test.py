@@ -393,7 +393,10 @@ END"""))
     def test_daemon_down(self):
         pod = self.pod()
         self.daemon.stop()
-        self.assertIn(self.daemon.path, self.fails(11, "ADD", self.conf(), pod))
+        outcome = self.call("ADD", self.conf(), pod)
+        self.assertEqual((outcome.code, outcome.json["code"]), (1, 11))
+        self.assertIn(self.daemon.path, outcome.json["msg"])
+        self.assertNotIn("details", outcome.json)
         self.assert_nothing_left(pod)
 
     def test_daemon_refuses(self):
