@@ -19,6 +19,7 @@ int address_parse_prefix(const char *text, struct in6_addr *ip, uint8_t *prefix_
 // Writes at most ADDRESS_TEXT bytes; returns buf.
 char *address_format(const struct in6_addr *ip, char buf[ADDRESS_TEXT]);
 char *address_format_prefix(const struct in6_addr *ip, uint8_t prefix_len, char buf[ADDRESS_TEXT]);
+// Never true between the families: ::/0 holds no IPv4 address.
 bool address_in_prefix(const struct in6_addr *ip, const struct in6_addr *subnet,
                        uint8_t prefix_len);
 

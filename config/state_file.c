@@ -107,29 +107,26 @@ int state_exec(const struct state *state, const char *sql, const char *doing, ch
     return 0;
 }
 
-// The first column of a statement's first row, "" if there is no row. *text is for free().
-static int query_text(const struct state *state, const char *sql, char **text, char **error)
+// The first column of a statement's first row, "" if there is no row, for free(). NULL if it
+// failed.
+static char *query_text(const struct state *state, const char *sql, int *rc, char **error)
 {
     sqlite3_stmt *stmt = NULL;
-    int rc = 0;
+    char *text = NULL;
+    int step = sqlite3_prepare_v2(state->db, sql, -1, &stmt, NULL);
 
-    *text = NULL;
-    if (sqlite3_prepare_v2(state->db, sql, -1, &stmt, NULL) != SQLITE_OK)
-        return state_db_error(state, "read", error);
-    switch (sqlite3_step(stmt)) {
-    case SQLITE_ROW:
-        *text = strdup((const char *)sqlite3_column_text(stmt, 0) ?: "");
-        break;
-    case SQLITE_DONE:
-        *text = strdup("");
-        break;
-    default:
-        rc = state_db_error(state, "read", error);
-    }
-    if (rc == 0 && !*text)
-        rc = state_fail(-ENOMEM, error, "%s: out of memory", state->path);
+    if (step == SQLITE_OK)
+        step = sqlite3_step(stmt);
+    if (step == SQLITE_ROW)
+        text = strdup((const char *)sqlite3_column_text(stmt, 0) ?: "");
+    else if (step == SQLITE_DONE)
+        text = strdup("");
+    else
+        *rc = state_db_error(state, "read", error);
+    if (!text && (step == SQLITE_ROW || step == SQLITE_DONE))
+        *rc = state_fail(-ENOMEM, error, "%s: out of memory", state->path);
     sqlite3_finalize(stmt);
-    return rc;
+    return text;
 }
 
 static int open_db(struct state *state, const char *path, char **error)
@@ -214,20 +211,18 @@ static int create(const char *path, char **error)
 
 static int check_version(const struct state *state, char **error)
 {
-    char *id = NULL, *version = NULL;
-    int rc = query_text(state, "PRAGMA application_id", &id, error);
+    int rc = 0;
+    char *id = query_text(state, "PRAGMA application_id", &rc, error);
+    char *version = id ? query_text(state, "PRAGMA user_version", &rc, error) : NULL;
 
-    if (rc == 0)
-        rc = query_text(state, "PRAGMA user_version", &version, error);
-    if (rc == 0 && strtol(id, NULL, 10) != APPLICATION_ID)
+    if (version && strtol(id, NULL, 10) != APPLICATION_ID)
         rc = state_damaged(state->path, "it is not a state file of Sluice", error);
-    else if (rc == 0 && strtol(version, NULL, 10) > SCHEMA_VERSION)
-        rc = state_fail(
-            -ENOTSUP, error,
-            "%s: the state file has format %s of a newer Sluice, this one knows up to %d; "
-            "start that version",
-            state->path, version, SCHEMA_VERSION);
-    else if (rc == 0 && strtol(version, NULL, 10) != SCHEMA_VERSION)
+    else if (version && strtol(version, NULL, 10) > SCHEMA_VERSION)
+        rc = state_fail(-ENOTSUP, error,
+                        "%s: the state file has format %s of a newer Sluice, this one knows up to "
+                        "%d; start that version",
+                        state->path, version, SCHEMA_VERSION);
+    else if (version && strtol(version, NULL, 10) != SCHEMA_VERSION)
         rc = state_damaged(state->path, "it has no known format", error);
     free(id);
     free(version);
@@ -238,22 +233,21 @@ static int check_version(const struct state *state, char **error)
 static int check_integrity(struct state *state, char **error)
 {
     struct attachment *list = NULL;
-    char *answer = NULL;
+    char *pages, *references = NULL;
     size_t n;
-    int rc = query_text(state, "PRAGMA integrity_check(1)", &answer, error);
+    int rc = 0;
 
-    if (rc == 0 && strcmp(answer, "ok") != 0)
-        rc = state_damaged(state->path, answer, error);
-    free(answer);
+    pages = query_text(state, "PRAGMA integrity_check(1)", &rc, error);
+    if (pages && strcmp(pages, "ok") != 0)
+        rc = state_damaged(state->path, pages, error);
     if (rc == 0)
-        rc = query_text(state, "PRAGMA foreign_key_check", &answer, error);
-    if (rc == 0) {
-        if (answer[0] != '\0')
-            rc = state_damaged(state->path, "an address belongs to no attachment", error);
-        free(answer);
-    }
+        references = query_text(state, "PRAGMA foreign_key_check", &rc, error);
+    if (references && references[0] != '\0')
+        rc = state_damaged(state->path, "an address belongs to no attachment", error);
     if (rc == 0)
         rc = state_list(state, &list, &n, error);
+    free(pages);
+    free(references);
     free(list);
     return rc;
 }
@@ -274,11 +268,11 @@ static int read_boot_id(const char *path, char id[BOOT_ID_LENGTH + 1], char **er
 
 static int forget_last_boot(struct state *state, const char *boot_id, bool *rebooted, char **error)
 {
-    char sql[128], *stored = NULL;
-    int rc = query_text(state, "SELECT id FROM boot", &stored, error);
+    int rc = 0;
+    char sql[128], *stored = query_text(state, "SELECT id FROM boot", &rc, error);
 
     *rebooted = false;
-    if (rc == 0 && strcmp(stored, boot_id) != 0) {
+    if (stored && strcmp(stored, boot_id) != 0) {
         snprintf(sql, sizeof(sql),
                  "BEGIN; DELETE FROM attachments; UPDATE boot SET id = '%s'; COMMIT;", boot_id);
         rc = state_exec(state, sql, "forget the last boot's attachments", error);

@@ -181,6 +181,27 @@ static void devices_are_told_apart(void **state)
     parse("uplinks: [{devargs: '0000:03:00.0'}, {devargs: '0000:03:00.1'}]\n" RANGES);
 }
 
+static void full_lists_fit(void **state)
+{
+    static char text[1 << 14];
+    char *end = stpcpy(text, UPLINKS "ranges:\n");
+    struct config config;
+
+    (void)state;
+    for (int i = 0; i < CONFIG_RANGES_MAX; i++)
+        end += sprintf(end, "- {subnet: 10.1.%d.0/24, gateway: 10.1.%d.1}\n", i, i);
+    end = stpcpy(end, "workers: {cpus: [0");
+    for (int i = 1; i < CONFIG_CPUS_MAX; i++)
+        end += sprintf(end, ", %d", i);
+    stpcpy(end, "]}\nrouter: {icmp_source: [10.1.0.5, 'fd00::5']}\nhost: {netdev: h, mac: "
+                "02:00:00:00:00:01, addresses: [10.1.0.5, 10.1.0.6, 10.1.0.7, 10.1.0.8]}\n");
+    config = parse(text);
+    assert_int_equal(config.n_ranges, CONFIG_RANGES_MAX);
+    assert_address(&config.ranges[CONFIG_RANGES_MAX - 1].gateway, "10.1.63.1");
+    assert_int_equal(config.n_cpus, CONFIG_CPUS_MAX);
+    assert_int_equal(config.n_host_addresses, 4);
+}
+
 static const struct {
     const char *text, *faults;
 } bad_files[] = {
@@ -547,6 +568,7 @@ int main(void)
         cmocka_unit_test(the_least_file_gets_the_defaults),
         cmocka_unit_test(every_key_has_its_effect),
         cmocka_unit_test(devices_are_told_apart),
+        cmocka_unit_test(full_lists_fit),
         cmocka_unit_test(bad_files_are_refused),
         cmocka_unit_test(zero_bytes_are_refused),
         cmocka_unit_test(messages_stay_one_line_each),
