@@ -13,6 +13,8 @@
 
 #include "dataplane/internal.h"
 
+#define RCU_WAIT_S 10
+
 struct dataplane dp;
 
 // Free 2 MiB or 1 GiB pages anywhere?
@@ -136,5 +138,15 @@ void dp_fini(void)
 
 void rcu_wait(void)
 {
-    rte_rcu_qsbr_synchronize(dp.rcu, RTE_QSBR_THRID_INVALID);
+    uint64_t token = rte_rcu_qsbr_start(dp.rcu), start = rte_rdtsc();
+
+    // A worker's iteration takes microseconds. One that hangs cannot be got past: whoever restarts
+    // the daemon heals the node, a control thread that waits for ever does not.
+    while (!rte_rcu_qsbr_check(dp.rcu, token, false)) {
+        if (rte_rdtsc() - start > RCU_WAIT_S * dp.tsc_hz) {
+            fprintf(stderr, "a worker has not come round for %d s: giving up\n", RCU_WAIT_S);
+            abort();
+        }
+        sched_yield();
+    }
 }
