@@ -259,13 +259,8 @@ int attachments_open(const struct config *config_, struct state *state_, char **
 void attachments_close(void)
 {
     for (unsigned port = 0; port <= PORT_MAX; port++) {
-        struct attached *a = by_port[port];
-
-        if (a == NULL)
-            continue;
-        remove_rules(a->forwards);
-        remove_rules(a->guards);
-        free_attached(a);
+        if (by_port[port])
+            free_attached(by_port[port]);
         by_port[port] = NULL;
     }
 }

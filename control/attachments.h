@@ -31,8 +31,8 @@ struct attached {
 // Opens the host's port and every attachment in the state. An attachment whose device is not there
 // is kept, is `down`, and comes up when the device appears. `config` and `state` must outlive them.
 int attachments_open(const struct config *config, struct state *state, char **error);
-// Removes the rules; the state stays, and the ports are for dp_fini to close, which knows to keep
-// pods' traffic away from the host's stack while there is no daemon.
+// Forgets them; the state stays, the rules are for rules_fini, and the ports are for dp_fini to
+// close, which knows to keep pods' traffic away from the host's stack while there is no daemon.
 void attachments_close(void);
 // A netdev changed; see netdev.h.
 void attachments_netdev_changed(int ifindex, const char *name, bool gone);

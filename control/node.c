@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,6 +40,8 @@ VLOG_DEFINE_THIS_MODULE(node);
 #define PUNT_BUSY_MS 1
 #define PUNT_BURST   64
 
+#define FILES_MAX 16384
+
 // What is open, for the way back.
 struct node {
     const struct config *config;
@@ -47,7 +50,6 @@ struct node {
     struct state *state;
     struct unixctl_server *unixctl;
     bool made_run_dir, dataplane, netdevs;
-    struct held_rule *defaults[CONFIG_RANGES_MAX];
 };
 
 static void on_netdev_change(int ifindex, const char *name, bool gone)
@@ -164,7 +166,8 @@ static int add_default_rules(struct node *node, char **error)
     for (unsigned r = 0; r < node->config->n_ranges; r++) {
         const struct config_range *range = &node->config->ranges[r];
         struct rule rule = rule_default(r, &range->subnet, range->prefix_len);
-        int err = rules_add(&rule, &node->defaults[r], error);
+        struct held_rule *held;
+        int err = rules_add(&rule, &held, error);
 
         if (err)
             return err;
@@ -225,11 +228,21 @@ static int block_signals(struct node *node, char **error)
     return -errno;
 }
 
+// A pod port has three descriptors, and the usual limit is 1,024.
+static void raise_limits(void)
+{
+    struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
+
+    if (setrlimit(RLIMIT_NOFILE, &files))
+        VLOG_WARN("limit of open files not raised error=%s", ovs_strerror(errno));
+}
+
 static int start(struct node *node, char **error)
 {
     const struct config *config = node->config;
     int err = block_signals(node, error);
 
+    raise_limits();
     if (!err)
         err = open_files(node, error);
     if (!err)
@@ -265,9 +278,8 @@ static void stop(struct node *node)
     rpc_server_close();
     unixctl_server_destroy(node->unixctl);
     attachments_close();
-    for (unsigned r = 0; r < CONFIG_RANGES_MAX; r++)
-        rules_remove(node->defaults[r]);
     uplinks_close();
+    rules_fini();
     if (node->netdevs)
         netdev_unwatch();
     if (node->dataplane)

@@ -47,6 +47,17 @@ void rules_init(enum config_offload mode)
     offload_init(modes[mode], offload_port);
 }
 
+void rules_fini(void)
+{
+    while (rules_head) {
+        struct held_rule *next = rules_head->next;
+
+        offload_remove(rules_head->offload);
+        free(rules_head);
+        rules_head = next;
+    }
+}
+
 int rules_add(const struct rule *rule, struct held_rule **held, char **error)
 {
     struct held_rule *added = xzalloc(sizeof(*added));

@@ -17,6 +17,8 @@ struct held_rule {
 
 // offload: require makes rules_add fail for a rule that cannot be in the NIC.
 void rules_init(enum config_offload mode);
+// Takes all rules out of the NIC and forgets them. The software's go with dp_fini, all at once.
+void rules_fini(void);
 // -ENOTSUP: `offload: require` and the NIC does not take it. Else what dp_rule_add says.
 int rules_add(const struct rule *rule, struct held_rule **held, char **error);
 // NULL is fine.
