@@ -29,7 +29,7 @@ class Sluice:
         node_file = folder / "sluice.yaml"
         # YAML is a superset of JSON.
         node_file.write_text(json.dumps(self.node_file(case, folder)))
-        self.process = process.start([self.setup.build / "control/sluiced", node_file], log,
+        self.process = process.start([self.setup.build / "control/sluiced", "--config", node_file], log,
                                      self.setup.cpus[:1])
         process.wait_for(self.socket.exists, self.process, log, self.name)
         pods = range(case.pods)
