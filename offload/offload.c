@@ -379,14 +379,16 @@ int offload_format_testpmd(const struct offload_rule *orule, char *buf, size_t s
 
 int offload_stats(const struct offload_rule *orule, uint64_t *packets, uint64_t *bytes)
 {
-    const struct rte_flow_action count = {.type = RTE_FLOW_ACTION_TYPE_COUNT};
+    // With an end, as some drivers read it as a list.
+    const struct rte_flow_action count[] = {{.type = RTE_FLOW_ACTION_TYPE_COUNT},
+                                            {.type = RTE_FLOW_ACTION_TYPE_END}};
     struct rte_flow_query_count query = {.reset = 0};
     struct rte_flow_error error;
     int err;
 
     if (!orule->handle)
         return -ENOENT;
-    err = rte_flow_query(orule->flow.ethdev, orule->handle, &count, &query, &error);
+    err = rte_flow_query(orule->flow.ethdev, orule->handle, count, &query, &error);
     if (err)
         return err;
     *packets = query.hits_set ? query.hits : 0;

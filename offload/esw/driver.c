@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The device `net_esw0,wire0=...,vfs=8,representor=vf[0-7]`: its arguments, its life, and
+// representors that are added later.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_kvargs.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_version.h>
+
+#include "offload/esw/esw.h"
+
+#define NAME "net_esw"
+
+RTE_LOG_REGISTER(esw_log, pmd.net.esw, NOTICE);
+
+static TAILQ_HEAD(, esw) esws = TAILQ_HEAD_INITIALIZER(esws);
+
+static const char *const keys[] = {"wire0", "wire1", "vfs", "vf", "representor", "cpu", NULL};
+
+struct esw_port *esw_port_of_ethdev(const struct esw *esw, uint16_t port_id)
+{
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+        if (esw->ports[i].ethdev && esw->ports[i].port_id == port_id)
+            return &esw->ports[i];
+    }
+    return NULL;
+}
+
+// net_esw and a number, nothing else: EAL finds drivers by how a name begins, and would take
+// net_esw0_representor_vf3 for a device of its own.
+static int number_of(const char *name, unsigned *number)
+{
+    unsigned long n = strtoul(name + strlen(NAME), NULL, 10);
+    char usual[32];
+
+    snprintf(usual, sizeof(usual), NAME "%lu", n);
+    if (n > 99 || strcmp(usual, name))
+        return -EINVAL;
+    *number = (unsigned)n;
+    return 0;
+}
+
+static int create_ethdev(struct esw_port *port)
+{
+    char name[RTE_ETH_NAME_MAX_LEN];
+    int ret = 0;
+
+    esw_ethdev_name(port, name);
+    if (!port->ethdev)
+        ret = esw_ethdev_create(port);
+    if (ret)
+        ESW_LOG(ERR, "%s: %s\n", name, strerror(-ret));
+    return ret;
+}
+
+static int parse_representors(const char *args, struct rte_eth_devargs *list)
+{
+    memset(list, 0, sizeof(*list));
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+    return rte_eth_devargs_parse(args, list, 1) < 0 ? -EINVAL : 0;
+#else
+    return rte_eth_devargs_parse(args, list);
+#endif
+}
+
+// Makes the ethdevs that the arguments name and that are not there: the first PF, and the
+// representors.
+static int create_ethdevs(struct esw *esw, const char *args)
+{
+    struct rte_eth_devargs *list = malloc(sizeof(*list));
+    int ret = list ? parse_representors(args, list) : -ENOMEM;
+
+    if (ret == 0)
+        ret = create_ethdev(&esw->ports[0]);
+    if (ret == 0 && list->type == RTE_ETH_REPRESENTOR_PF) {
+        for (unsigned i = 0; !ret && i < list->nb_ports; i++)
+            ret = list->ports[i] < esw->n_wires ? create_ethdev(&esw->ports[list->ports[i]])
+                                                : -ENODEV;
+    } else if (ret == 0 && list->type == RTE_ETH_REPRESENTOR_VF) {
+        for (unsigned i = 0; !ret && i < list->nb_representor_ports; i++)
+            ret = list->representor_ports[i] < esw->n_vfs
+                      ? create_ethdev(&esw->ports[esw->n_wires + list->representor_ports[i]])
+                      : -ENODEV;
+    } else if (ret == 0 && list->type != RTE_ETH_REPRESENTOR_NONE) {
+        ret = -ENOTSUP;
+    }
+    if (ret)
+        ESW_LOG(ERR, "%s: %s: %s\n", esw->name, args, strerror(-ret));
+    free(list);
+    return ret;
+}
+
+// EAL probes a virtual device once. A second probe, `net_esw0,representor=vf[2]`, replaces its
+// devargs, scans the bus, which calls this, and then ends with EEXIST.
+static void rescan(void *arg)
+{
+    struct esw *esw;
+
+    (void)arg;
+    TAILQ_FOREACH(esw, &esws, next)
+    {
+        const char *args = rte_vdev_device_args(esw->vdev);
+
+        // New devargs are made before the old are freed, so they differ in their address.
+        if (args == esw->args)
+            continue;
+        esw->args = args;
+        create_ethdevs(esw, args);
+    }
+}
+
+struct arguments {
+    const char *wires[ESW_WIRES_MAX];
+    const char *vf;
+    unsigned n_vfs;
+    int cpu;
+};
+
+static int parse_number(const char *key, const char *value, unsigned max, unsigned *number)
+{
+    char *end;
+    unsigned long n = strtoul(value, &end, 10);
+
+    if (end == value || *end || n > max) {
+        ESW_LOG(ERR, "%s=%s: not a number from 0 to %u\n", key, value, max);
+        return -EINVAL;
+    }
+    *number = (unsigned)n;
+    return 0;
+}
+
+static int parse_argument(const char *key, const char *value, void *arg)
+{
+    struct arguments *arguments = arg;
+    unsigned cpu;
+
+    if (!value)
+        value = "";
+    if (!strcmp(key, "wire0"))
+        arguments->wires[0] = value;
+    else if (!strcmp(key, "wire1"))
+        arguments->wires[1] = value;
+    else if (!strcmp(key, "vf"))
+        arguments->vf = value;
+    else if (!strcmp(key, "vfs"))
+        return parse_number(key, value, ESW_VFS_MAX, &arguments->n_vfs);
+    else if (!strcmp(key, "cpu") && parse_number(key, value, CPU_SETSIZE - 1, &cpu) == 0)
+        arguments->cpu = (int)cpu;
+    else if (!strcmp(key, "cpu"))
+        return -EINVAL;
+    return 0;
+}
+
+static void set_mac(struct esw_port *port, unsigned device)
+{
+    port->mac = (struct rte_ether_addr){
+        {0x02, 0xe5, (uint8_t)device, !port->is_wire, (uint8_t)(port->no >> 8), (uint8_t)port->no}};
+}
+
+static int open_port(struct esw_port *port, const char *spec)
+{
+    char text[RTE_ETH_NAME_MAX_LEN];
+    int ret;
+
+    if (port->is_wire)
+        // A name alone is that of a netdev.
+        snprintf(text, sizeof(text), "%s%s",
+                 strchr(spec, ':') || !strcmp(spec, "ring") || !strcmp(spec, "null") ? ""
+                                                                                     : "netdev:",
+                 spec);
+    else if (!strncmp(spec, "tap:", 4))
+        snprintf(text, sizeof(text), "%s%u", spec, port->no);
+    else
+        snprintf(text, sizeof(text), "%s", spec);
+    ret = esw_backend_open(port, text);
+    if (ret)
+        ESW_LOG(ERR, "%s: %s %u: %s: %s\n", port->esw->name, port->is_wire ? "wire" : "VF",
+                port->no, text, strerror(-ret));
+    return ret;
+}
+
+static int open_ports(struct esw *esw, const struct arguments *arguments, unsigned number)
+{
+    char vf[16], pool[RTE_MEMPOOL_NAMESIZE];
+    const char *vf_spec = arguments->vf;
+    bool rings = false;
+    int ret = 0;
+
+    snprintf(vf, sizeof(vf), "tap:esw%uvf", number);
+    if (!vf_spec || !strcmp(vf_spec, "tap"))
+        vf_spec = vf;
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
+        esw->ports[i].backend.fd = -1;
+    for (unsigned i = 0; !ret && i < esw->n_wires + esw->n_vfs; i++) {
+        struct esw_port *port = &esw->ports[i];
+
+        port->esw = esw;
+        port->index = (uint16_t)i;
+        port->is_wire = i < esw->n_wires;
+        port->no = (uint16_t)(port->is_wire ? i : i - esw->n_wires);
+        port->port_id = RTE_MAX_ETHPORTS;
+        set_mac(port, number);
+        ret = open_port(port, port->is_wire ? arguments->wires[i] : vf_spec);
+        port->link = ret == 0 && esw_backend_link(port);
+        rings = rings || port->backend.kind == ESW_BACKEND_RING;
+    }
+    if (ret || !rings)
+        return ret;
+    snprintf(pool, sizeof(pool), "%s_rings", esw->name);
+    esw->ring_pool = rte_pktmbuf_pool_create(pool, 8191, 0, 0, RTE_PKTMBUF_HEADROOM + ESW_FRAME_MAX,
+                                             SOCKET_ID_ANY);
+    return esw->ring_pool ? 0 : -rte_errno;
+}
+
+static void esw_free(struct esw *esw)
+{
+    esw_switch_stop(esw);
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+        uint16_t port_id = esw->ports[i].port_id;
+
+        if (!esw->ports[i].ethdev)
+            continue;
+        rte_eth_dev_stop(port_id);
+        rte_eth_dev_close(port_id);
+    }
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
+        esw_backend_close(&esw->ports[i]);
+    if (esw->table) {
+        esw_flow_forget_all(esw);
+        esw_table_free(esw->table);
+    }
+    rte_mempool_free(esw->ring_pool);
+    if (esw->domain_id != RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID)
+        rte_eth_switch_domain_free(esw->domain_id);
+    pthread_mutex_destroy(&esw->lock);
+    rte_free(esw->ports);
+    free(esw);
+}
+
+static struct esw *esw_create(struct rte_vdev_device *vdev, const struct arguments *arguments,
+                              unsigned number, int *err)
+{
+    struct esw *esw = calloc(1, sizeof(*esw));
+
+    *err = -ENOMEM;
+    if (!esw)
+        return NULL;
+    esw->vdev = vdev;
+    snprintf(esw->name, sizeof(esw->name), NAME "%u", number);
+    esw->cpu = arguments->cpu;
+    esw->n_wires = arguments->wires[1] ? 2 : 1;
+    esw->n_vfs = arguments->n_vfs;
+    esw->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
+    esw->epoll = esw->wake = -1;
+    pthread_mutex_init(&esw->lock, NULL);
+    TAILQ_INIT(&esw->flows);
+    esw->table = esw_table_create();
+    esw->ports = rte_zmalloc("esw_ports", (esw->n_wires + esw->n_vfs) * sizeof(*esw->ports), 0);
+    if (!esw->ports)
+        esw->n_wires = esw->n_vfs = 0;
+    if (esw->table && esw->ports)
+        *err = rte_eth_switch_domain_alloc(&esw->domain_id);
+    if (*err == 0)
+        *err = open_ports(esw, arguments, number);
+    if (*err == 0)
+        *err = esw_switch_start(esw);
+    if (*err == 0)
+        return esw;
+    esw_free(esw);
+    return NULL;
+}
+
+static int probe(struct rte_vdev_device *vdev)
+{
+    const char *args = rte_vdev_device_args(vdev);
+    struct arguments arguments = {.wires = {"null"}, .cpu = -1};
+    struct rte_kvargs *list;
+    struct esw *esw = NULL;
+    unsigned number;
+    int ret;
+
+    if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+        return -ENOTSUP;
+    ret = number_of(rte_vdev_device_name(vdev), &number);
+    if (ret) {
+        ESW_LOG(ERR, "%s: a name must be " NAME "0 to " NAME "99\n", rte_vdev_device_name(vdev));
+        return ret;
+    }
+    list = rte_kvargs_parse(args, keys);
+    if (!list) {
+        ESW_LOG(ERR, "%s: %s: unknown or malformed arguments\n", rte_vdev_device_name(vdev), args);
+        return -EINVAL;
+    }
+    ret = rte_kvargs_process(list, NULL, parse_argument, &arguments);
+    if (ret == 0)
+        esw = esw_create(vdev, &arguments, number, &ret);
+    rte_kvargs_free(list);
+    if (!esw)
+        return ret ? ret : -EINVAL;
+    ESW_LOG(NOTICE, "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs\n",
+            esw->name, esw->n_wires, esw->n_vfs);
+    esw->args = args;
+    ret = create_ethdevs(esw, args);
+    if (ret) {
+        esw_free(esw);
+        return ret;
+    }
+    TAILQ_INSERT_TAIL(&esws, esw, next);
+    rte_vdev_add_custom_scan(rescan, NULL);
+    return 0;
+}
+
+static int remove_device(struct rte_vdev_device *vdev)
+{
+    struct esw *esw;
+
+    TAILQ_FOREACH(esw, &esws, next)
+    {
+        if (esw->vdev == vdev)
+            break;
+    }
+    if (!esw)
+        return -ENODEV;
+    TAILQ_REMOVE(&esws, esw, next);
+    esw_free(esw);
+    return 0;
+}
+
+static struct rte_vdev_driver esw_driver = {.probe = probe, .remove = remove_device};
+
+RTE_PMD_REGISTER_VDEV(net_esw, esw_driver);
+RTE_PMD_REGISTER_PARAM_STRING(net_esw, "wire0=<netdev>|tap:<name>|ring|null "
+                                       "wire1=<netdev>|tap:<name>|ring|null "
+                                       "vfs=<number> "
+                                       "vf=tap:<prefix>|ring|null "
+                                       "representor=vf[<list>]|pf<n> "
+                                       "cpu=<number>");

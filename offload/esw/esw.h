@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// net_esw: a SmartNIC in software, for development and tests; it is no hardware and offloads
+// nothing from the CPU. An e-switch with one or two wires and many VFs, steered by rte_flow's
+// transfer rules, as a DPDK device of its own. See docs/net-esw.md.
+//
+// Who runs what: the e-switch's thread takes packets from wires and VFs (switch.c); the program's
+// threads send and receive by the ethdevs (ethdev.c) and make rules (flow.c). What they share is
+// under esw.lock.
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <bus_vdev_driver.h>
+#include <ethdev_driver.h>
+#include <rte_ether.h>
+#include <rte_flow_driver.h>
+#include <rte_ring.h>
+
+#include "offload/esw/packet.h"
+#include "offload/esw/table.h"
+
+#define ESW_WIRES_MAX  2
+#define ESW_VFS_MAX    512
+#define ESW_PORTS_MAX  (ESW_WIRES_MAX + ESW_VFS_MAX)
+#define ESW_QUEUES_MAX 16
+#define ESW_FRAME_MAX  9728 // bytes, Ethernet header and two VLAN tags included
+
+struct esw;
+
+// Packets of one direction.
+struct esw_count {
+    uint64_t packets, bytes;
+};
+
+// A receive queue of an ethdev: the e-switch's thread puts in, a thread of the program takes out.
+struct esw_rxq {
+    struct rte_ring *ring;
+    struct rte_mempool *pool;
+    uint16_t port_id;
+    struct esw_count received; // by the program's thread
+    uint64_t missed;           // ring was full or pool empty; under esw.lock
+};
+
+struct esw_txq {
+    struct esw_port *port;
+    struct esw_count sent;
+    uint64_t failed; // could not be given to the wire or VF
+};
+
+// Where the packets of a wire or VF come from and go to.
+struct esw_backend {
+    enum esw_backend_kind {
+        ESW_BACKEND_NULL, // nothing comes, what goes vanishes
+        ESW_BACKEND_TAP,
+        ESW_BACKEND_NETDEV, // an existing kernel netdev, by a packet socket
+        ESW_BACKEND_RING,   // mbufs through two rte_rings, for tests
+    } kind;
+    char name[22]; // of the netdev, or what the rings' names begin with
+    int fd;
+    struct rte_ring *in, *out;
+};
+
+// A wire or a VF, with the ethdev that stands for it if there is one.
+struct esw_port {
+    struct esw *esw;
+    uint16_t index; // wires first
+    bool is_wire;
+    uint16_t no; // of the wire or VF
+    struct rte_ether_addr mac;
+    struct esw_backend backend;
+    bool link; // under esw.lock
+
+    uint16_t port_id;           // RTE_MAX_ETHPORTS: no ethdev
+    struct rte_eth_dev *ethdev; // NULL likewise
+    uint16_t n_rxq;             // 0 unless the ethdev is started; under esw.lock
+    struct esw_rxq *rxq[ESW_QUEUES_MAX];
+
+    // Under esw.lock.
+    struct esw_count from;     // came from the wire or VF
+    struct esw_count hw_out;   // went to it by rules
+    struct esw_count to_app;   // went to the ethdev
+    struct esw_count from_app; // went to it from the ethdev, through the rules
+    uint64_t hw_dropped;       // by a rule that came by this port
+    uint64_t no_app;           // for the ethdev, which is not there, not started, or full
+    uint64_t out_failed;       // could not be given to the wire or VF
+};
+
+TAILQ_HEAD(esw_flows, rte_flow);
+
+struct esw {
+    TAILQ_ENTRY(esw) next;
+    struct rte_vdev_device *vdev;
+    char name[12];    // "net_esw0" to "net_esw99"
+    const char *args; // the devargs read last; compared, never read
+    uint16_t domain_id;
+    unsigned n_wires, n_vfs;
+    struct esw_port *ports; // wires first
+    struct rte_mempool *ring_pool;
+    int cpu; // of the thread; -1: any
+
+    pthread_t thread;
+    bool running;
+    bool stop; // under no lock, atomic
+    int epoll;
+    int wake; // eventfd
+
+    pthread_mutex_t lock;
+    struct esw_table *table;
+    struct esw_flows flows;
+    unsigned n_from_app_rules; // rules that match what ethdevs send
+};
+
+extern int esw_log;
+#define ESW_LOG(level, ...) rte_log(RTE_LOG_##level, esw_log, "net_esw: " __VA_ARGS__)
+
+// driver.c
+struct esw_port *esw_port_of_ethdev(const struct esw *esw, uint16_t port_id);
+
+// ethdev.c: an ethdev for the port; 0 or a negative errno.
+int esw_ethdev_create(struct esw_port *port);
+// The name that port's ethdev has or would have.
+void esw_ethdev_name(const struct esw_port *port, char name[RTE_ETH_NAME_MAX_LEN]);
+
+// switch.c
+int esw_switch_start(struct esw *esw);
+void esw_switch_stop(struct esw *esw);
+// One frame of `length` bytes from the wire or VF, or from the ethdev, into the e-switch.
+// ESW_FRAME_MAX bytes must be there. Under esw.lock.
+void esw_switch_frame(struct esw_port *port, bool from_app, uint8_t *frame, uint32_t length);
+
+// backend.c. All but open are safe in any thread; 0 or a negative errno.
+int esw_backend_open(struct esw_port *port, const char *spec);
+void esw_backend_close(struct esw_port *port);
+// Bytes received into ESW_FRAME_MAX bytes, 0 if there is none now, or a negative errno.
+int esw_backend_receive(struct esw_port *port, uint8_t *frame);
+int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t length);
+// The TAP of a VF went with its namespace: makes it anew, with the same file descriptor.
+int esw_backend_reopen(struct esw_port *port);
+bool esw_backend_link(const struct esw_port *port);
+
+// flow.c
+extern const struct rte_flow_ops esw_flow_ops;
+void esw_flow_forget_all(struct esw *esw);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// rte_flow's operations on the rule memory.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+
+#include "offload/esw/parse.h"
+
+static struct esw_port *port_of(const struct rte_eth_dev *dev)
+{
+    return *(struct esw_port **)dev->data->dev_private;
+}
+
+static int refuse(struct rte_flow_error *error, int err, const char *message)
+{
+    return rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, message);
+}
+
+static int validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
+                    const struct rte_flow_item pattern[], const struct rte_flow_action actions[],
+                    struct rte_flow_error *error)
+{
+    struct esw_port *port = port_of(dev);
+    struct esw_program program;
+    int ret;
+
+    pthread_mutex_lock(&port->esw->lock);
+    ret = esw_parse(port, attr, pattern, actions, &program, error);
+    pthread_mutex_unlock(&port->esw->lock);
+    return ret;
+}
+
+static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
+                               const struct rte_flow_item pattern[],
+                               const struct rte_flow_action actions[], struct rte_flow_error *error)
+{
+    struct esw_port *port = port_of(dev);
+    struct esw *esw = port->esw;
+    struct rte_flow *flow = calloc(1, sizeof(*flow));
+    int ret;
+
+    if (!flow) {
+        refuse(error, ENOMEM, "no memory");
+        return NULL;
+    }
+    pthread_mutex_lock(&esw->lock);
+    ret = esw_parse(port, attr, pattern, actions, &flow->program, error);
+    if (ret == 0) {
+        ret = esw_table_add(esw->table, flow);
+        if (ret == -EEXIST)
+            refuse(error, EEXIST, "there is such a rule already");
+        else if (ret)
+            refuse(error, -ret, "no memory for the rule");
+    }
+    if (ret == 0) {
+        flow->owner = port->index;
+        flow->last_hit_tsc = rte_rdtsc();
+        TAILQ_INSERT_TAIL(&esw->flows, flow, next);
+        esw->n_from_app_rules += flow->program.from_app;
+    }
+    pthread_mutex_unlock(&esw->lock);
+    if (ret == 0)
+        return flow;
+    free(flow);
+    return NULL;
+}
+
+// Under esw.lock.
+static void forget(struct esw *esw, struct rte_flow *flow)
+{
+    esw_table_del(esw->table, flow);
+    TAILQ_REMOVE(&esw->flows, flow, next);
+    esw->n_from_app_rules -= flow->program.from_app;
+    free(flow);
+}
+
+void esw_flow_forget_all(struct esw *esw)
+{
+    struct rte_flow *flow;
+
+    while ((flow = TAILQ_FIRST(&esw->flows)))
+        forget(esw, flow);
+}
+
+static int destroy(struct rte_eth_dev *dev, struct rte_flow *flow, struct rte_flow_error *error)
+{
+    struct esw *esw = port_of(dev)->esw;
+
+    (void)error;
+    pthread_mutex_lock(&esw->lock);
+    forget(esw, flow);
+    pthread_mutex_unlock(&esw->lock);
+    return 0;
+}
+
+// The rules that were made on this ethdev.
+static int flush(struct rte_eth_dev *dev, struct rte_flow_error *error)
+{
+    struct esw_port *port = port_of(dev);
+    struct rte_flow *flow, *next;
+
+    (void)error;
+    pthread_mutex_lock(&port->esw->lock);
+    for (flow = TAILQ_FIRST(&port->esw->flows); flow; flow = next) {
+        next = TAILQ_NEXT(flow, next);
+        if (flow->owner == port->index)
+            forget(port->esw, flow);
+    }
+    pthread_mutex_unlock(&port->esw->lock);
+    return 0;
+}
+
+static double idle_seconds(const struct rte_flow *flow)
+{
+    return (double)(rte_rdtsc() - flow->last_hit_tsc) / (double)rte_get_tsc_hz();
+}
+
+static bool is_aged(const struct rte_flow *flow)
+{
+    return flow->program.age && idle_seconds(flow) >= flow->program.age_timeout;
+}
+
+static void query_age(const struct rte_flow *flow, struct rte_flow_query_age *age)
+{
+    memset(age, 0, sizeof(*age));
+    age->aged = is_aged(flow);
+    age->sec_since_last_hit_valid = 1;
+    age->sec_since_last_hit = (uint32_t)idle_seconds(flow);
+}
+
+static void query_count(struct rte_flow *flow, struct rte_flow_query_count *count)
+{
+    count->hits_set = count->bytes_set = 1;
+    count->hits = flow->hits;
+    count->bytes = flow->bytes;
+    if (count->reset)
+        flow->hits = flow->bytes = 0;
+}
+
+static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
+                 const struct rte_flow_action *action, void *data, struct rte_flow_error *error)
+{
+    struct esw *esw = port_of(dev)->esw;
+    int ret = 0;
+
+    pthread_mutex_lock(&esw->lock);
+    if (action->type == RTE_FLOW_ACTION_TYPE_COUNT && flow->program.count)
+        query_count(flow, data);
+    else if (action->type == RTE_FLOW_ACTION_TYPE_AGE && flow->program.age)
+        query_age(flow, data);
+    else
+        ret = rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
+                                 "the rule has no such action to query");
+    pthread_mutex_unlock(&esw->lock);
+    return ret;
+}
+
+static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
+                          struct rte_flow_error *error)
+{
+    struct esw *esw = port_of(dev)->esw;
+    struct rte_flow *flow;
+    uint32_t found = 0;
+
+    (void)error;
+    pthread_mutex_lock(&esw->lock);
+    TAILQ_FOREACH(flow, &esw->flows, next)
+    {
+        if (flow->aged || !is_aged(flow))
+            continue;
+        if (n && found == n)
+            break;
+        if (n) {
+            contexts[found] = flow->program.age_context ? flow->program.age_context : flow;
+            flow->aged = true;
+        }
+        found++;
+    }
+    pthread_mutex_unlock(&esw->lock);
+    return (int)found;
+}
+
+static int pick_transfer_proxy(struct rte_eth_dev *dev, uint16_t *proxy,
+                               struct rte_flow_error *error)
+{
+    const struct esw_port *first = &port_of(dev)->esw->ports[0];
+
+    if (!first->ethdev)
+        return refuse(error, ENODEV, "the e-switch's first PF is closed");
+    *proxy = first->port_id;
+    return 0;
+}
+
+// There is no ingress steering that isolation could leave out.
+static int isolate(struct rte_eth_dev *dev, int on, struct rte_flow_error *error)
+{
+    (void)dev, (void)on, (void)error;
+    return 0;
+}
+
+const struct rte_flow_ops esw_flow_ops = {
+    .validate = validate,
+    .create = create,
+    .destroy = destroy,
+    .flush = flush,
+    .query = query,
+    .isolate = isolate,
+    .get_aged_flows = get_aged_flows,
+    .pick_transfer_proxy = pick_transfer_proxy,
+};

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The e-switch: its thread, and what it does with a frame.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ip.h>
+#include <rte_jhash.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "offload/esw/esw.h"
+
+#define BURST            32
+#define JUMPS_MAX        16
+#define LINK_INTERVAL_MS 100
+#define RING_SLEEP_US    50 // rings cannot wake the thread
+
+// A frame on its way, in a buffer of ESW_FRAME_MAX bytes.
+struct packet {
+    struct esw_port *in;
+    bool from_app;
+    uint8_t *frame;
+    uint32_t length;
+    struct esw_key key;
+    struct esw_headers headers;
+};
+
+static void count(struct esw_count *counter, uint32_t length)
+{
+    counter->packets++;
+    counter->bytes += length;
+}
+
+static void read_headers(struct packet *packet)
+{
+    esw_packet_parse(packet->frame, packet->length, &packet->key, &packet->headers);
+    packet->key.in_port = packet->in->index + 1;
+    packet->key.from_app = packet->from_app;
+}
+
+// Packets of one flow to one queue.
+static unsigned choose_queue(const struct esw_port *port, const struct esw_key *key)
+{
+    struct {
+        uint8_t src[16], dst[16];
+        rte_be16_t ports[2];
+    } flow = {.ports = {key->l4_src, key->l4_dst}};
+
+    if (port->n_rxq == 1)
+        return 0;
+    memcpy(flow.src, key->ip_src, sizeof(flow.src));
+    memcpy(flow.dst, key->ip_dst, sizeof(flow.dst));
+    return rte_jhash(&flow, sizeof(flow), 0) % port->n_rxq;
+}
+
+static void to_app(struct esw_port *port, const struct packet *packet)
+{
+    struct rte_mbuf *mbuf = NULL;
+    struct esw_rxq *rxq;
+    char *data;
+
+    if (!port->n_rxq) {
+        port->no_app++;
+        return;
+    }
+    rxq = port->rxq[choose_queue(port, &packet->key)];
+    mbuf = rte_pktmbuf_alloc(rxq->pool);
+    data = mbuf ? rte_pktmbuf_append(mbuf, (uint16_t)packet->length) : NULL;
+    if (data) {
+        memcpy(data, packet->frame, packet->length);
+        mbuf->port = rxq->port_id;
+        if (packet->key.l3 == 4) // the parser checked it
+            mbuf->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+    }
+    if (!data || rte_ring_sp_enqueue(rxq->ring, mbuf)) {
+        rte_pktmbuf_free(mbuf);
+        rxq->missed++;
+        port->no_app++;
+        return;
+    }
+    count(&port->to_app, packet->length);
+}
+
+static void to_wire_or_vf(struct esw_port *port, const struct packet *packet, bool by_rule)
+{
+    if (esw_backend_send(port, packet->frame, packet->length)) {
+        port->out_failed++;
+        return;
+    }
+    count(by_rule ? &port->hw_out : &port->from_app, packet->length);
+}
+
+// RFC 1624: the checksum follows the one word that changed.
+static void set_ttl(struct packet *packet, uint8_t ttl)
+{
+    if (packet->key.l3 == 4) {
+        struct rte_ipv4_hdr *ip = (void *)(packet->frame + packet->headers.l3);
+        uint32_t sum = (uint16_t)~ip->hdr_checksum;
+        rte_be16_t word;
+
+        memcpy(&word, &ip->time_to_live, 2);
+        sum += (uint16_t)~word;
+        ip->time_to_live = ttl;
+        memcpy(&word, &ip->time_to_live, 2);
+        sum += word;
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        ip->hdr_checksum = (uint16_t)~sum;
+    } else if (packet->key.l3 == 6) {
+        ((struct rte_ipv6_hdr *)(packet->frame + packet->headers.l3))->hop_limits = ttl;
+    }
+}
+
+static void push_vlan(struct packet *packet, rte_be16_t tpid)
+{
+    uint8_t *type = packet->frame + offsetof(struct rte_ether_hdr, ether_type);
+    rte_be16_t tci = 0;
+
+    if (packet->length + 4 > ESW_FRAME_MAX)
+        return;
+    memmove(type + 4, type, packet->length - offsetof(struct rte_ether_hdr, ether_type));
+    memcpy(type, &tpid, 2);
+    memcpy(type + 2, &tci, 2);
+    packet->length += 4;
+}
+
+static void pop_vlan(struct packet *packet)
+{
+    uint8_t *type = packet->frame + offsetof(struct rte_ether_hdr, ether_type);
+
+    if (!packet->key.has_vlan)
+        return;
+    packet->length -= 4;
+    memmove(type, type + 4, packet->length - offsetof(struct rte_ether_hdr, ether_type));
+}
+
+static void set_tci(struct packet *packet, rte_be16_t tci, rte_be16_t mask)
+{
+    uint8_t *at = packet->frame + sizeof(struct rte_ether_hdr);
+    rte_be16_t old;
+
+    if (!packet->key.has_vlan)
+        return;
+    memcpy(&old, at, 2);
+    old = (old & ~mask) | (tci & mask);
+    memcpy(at, &old, 2);
+}
+
+static void rewrite(struct packet *packet, const struct esw_op *op)
+{
+    struct rte_ether_hdr *eth = (void *)packet->frame;
+
+    switch (op->type) {
+    case ESW_OP_SET_ETH_SRC:
+        eth->src_addr = op->mac;
+        break;
+    case ESW_OP_SET_ETH_DST:
+        eth->dst_addr = op->mac;
+        break;
+    case ESW_OP_SET_TTL:
+        set_ttl(packet, (uint8_t)op->number);
+        break;
+    case ESW_OP_ADD_TTL:
+        set_ttl(packet, (uint8_t)(packet->key.ip_ttl + op->number));
+        break;
+    case ESW_OP_PUSH_VLAN:
+        push_vlan(packet, op->tpid);
+        break;
+    case ESW_OP_SET_VLAN_VID:
+        set_tci(packet, op->tci, RTE_BE16(0x0fff));
+        break;
+    case ESW_OP_SET_VLAN_PCP:
+        set_tci(packet, op->tci, RTE_BE16(0xe000));
+        break;
+    case ESW_OP_POP_VLAN:
+        pop_vlan(packet);
+        break;
+    default:
+        return;
+    }
+    read_headers(packet);
+}
+
+// Runs the rule; true: *group is where to look next.
+static bool run(struct packet *packet, const struct esw_program *program, uint32_t *group)
+{
+    struct esw_port *ports = packet->in->esw->ports;
+
+    for (unsigned i = 0; i < program->n_ops; i++) {
+        const struct esw_op *op = &program->ops[i];
+
+        switch (op->type) {
+        case ESW_OP_TO_WIRE_OR_VF:
+            to_wire_or_vf(&ports[op->port], packet, true);
+            break;
+        case ESW_OP_TO_APP:
+            to_app(&ports[op->port], packet);
+            break;
+        case ESW_OP_DROP:
+            packet->in->hw_dropped++;
+            break;
+        case ESW_OP_JUMP:
+            *group = op->number;
+            return true;
+        default:
+            rewrite(packet, op);
+        }
+    }
+    return false;
+}
+
+void esw_switch_frame(struct esw_port *port, bool from_app, uint8_t *frame, uint32_t length)
+{
+    struct packet packet = {.in = port, .from_app = from_app, .frame = frame, .length = length};
+    uint32_t group = 0;
+
+    read_headers(&packet);
+    // Rules can jump in circles; NICs end that likewise, by dropping.
+    for (int jumps = 0; jumps < JUMPS_MAX; jumps++) {
+        struct rte_flow *flow = esw_table_find(port->esw->table, group, &packet.key);
+
+        if (!flow) {
+            if (from_app)
+                to_wire_or_vf(port, &packet, false);
+            else
+                to_app(port, &packet);
+            return;
+        }
+        flow->hits++;
+        flow->bytes += packet.length;
+        flow->last_hit_tsc = rte_rdtsc();
+        flow->aged = false;
+        if (!run(&packet, &flow->program, &group))
+            return;
+    }
+    port->hw_dropped++;
+}
+
+static unsigned poll_port(struct esw_port *port, uint8_t *frame)
+{
+    unsigned n;
+
+    for (n = 0; n < BURST; n++) {
+        int length = esw_backend_receive(port, frame);
+
+        if (length <= 0) {
+            // The TAP's namespace is gone, and the TAP with it.
+            if (length < 0 && esw_backend_reopen(port) == 0) {
+                struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
+
+                epoll_ctl(port->esw->epoll, EPOLL_CTL_ADD, port->backend.fd, &event);
+            } else if (length < 0) {
+                epoll_ctl(port->esw->epoll, EPOLL_CTL_DEL, port->backend.fd, NULL);
+            }
+            break;
+        }
+        pthread_mutex_lock(&port->esw->lock);
+        count(&port->from, (uint32_t)length);
+        esw_switch_frame(port, false, frame, (uint32_t)length);
+        pthread_mutex_unlock(&port->esw->lock);
+    }
+    return n;
+}
+
+static void watch_links(struct esw *esw)
+{
+    for (unsigned i = 0; i < esw->n_wires; i++) {
+        struct esw_port *port = &esw->ports[i];
+        bool link = esw_backend_link(port), changed;
+        struct rte_eth_dev *ethdev;
+
+        pthread_mutex_lock(&esw->lock);
+        changed = link != port->link;
+        port->link = link;
+        ethdev = port->ethdev;
+        pthread_mutex_unlock(&esw->lock);
+        if (!changed)
+            continue;
+        ESW_LOG(NOTICE, "%s: wire %u is %s\n", esw->name, port->no, link ? "up" : "down");
+        if (ethdev)
+            rte_eth_dev_callback_process(ethdev, RTE_ETH_EVENT_INTR_LSC, NULL);
+    }
+}
+
+static bool has_rings(const struct esw *esw)
+{
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+        if (esw->ports[i].backend.kind == ESW_BACKEND_RING)
+            return true;
+    }
+    return false;
+}
+
+static unsigned poll_rings(struct esw *esw, uint8_t *frame)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+        if (esw->ports[i].backend.kind == ESW_BACKEND_RING)
+            n += poll_port(&esw->ports[i], frame);
+    }
+    return n;
+}
+
+static void *run_thread(void *arg)
+{
+    struct esw *esw = arg;
+    bool rings = has_rings(esw);
+    uint64_t next_link = 0;
+    uint8_t frame[ESW_FRAME_MAX];
+
+    while (!__atomic_load_n(&esw->stop, __ATOMIC_RELAXED)) {
+        struct epoll_event events[BURST];
+        int n = epoll_wait(esw->epoll, events, BURST, rings ? 0 : LINK_INTERVAL_MS);
+        uint64_t now = rte_rdtsc();
+
+        for (int i = 0; i < n; i++) {
+            if (events[i].data.ptr)
+                poll_port(events[i].data.ptr, frame);
+        }
+        if (rings && poll_rings(esw, frame) == 0 && n <= 0)
+            usleep(RING_SLEEP_US);
+        if (now >= next_link) {
+            watch_links(esw);
+            next_link = now + rte_get_tsc_hz() / 1000 * LINK_INTERVAL_MS;
+        }
+    }
+    return NULL;
+}
+
+int esw_switch_start(struct esw *esw)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    char name[16];
+    int ret;
+
+    esw->epoll = epoll_create1(EPOLL_CLOEXEC);
+    esw->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (esw->epoll < 0 || esw->wake < 0)
+        return -errno;
+    if (epoll_ctl(esw->epoll, EPOLL_CTL_ADD, esw->wake, &event))
+        return -errno;
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+        struct esw_port *port = &esw->ports[i];
+
+        event.data.ptr = port;
+        if (port->backend.fd >= 0 && epoll_ctl(esw->epoll, EPOLL_CTL_ADD, port->backend.fd, &event))
+            return -errno;
+    }
+    // A control thread gets the CPUs that the program's lcores leave free, if there are any.
+    snprintf(name, sizeof(name), "%.15s", esw->name);
+    ret = rte_ctrl_thread_create(&esw->thread, name, NULL, run_thread, esw);
+    if (ret)
+        return ret < 0 ? ret : -ret;
+    esw->running = true;
+    if (esw->cpu >= 0) {
+        cpu_set_t cpus;
+
+        CPU_ZERO(&cpus);
+        CPU_SET(esw->cpu, &cpus);
+        ret = pthread_setaffinity_np(esw->thread, sizeof(cpus), &cpus);
+    }
+    return -ret;
+}
+
+void esw_switch_stop(struct esw *esw)
+{
+    if (esw->running) {
+        uint64_t one = 1;
+
+        __atomic_store_n(&esw->stop, true, __ATOMIC_RELAXED);
+        if (write(esw->wake, &one, sizeof(one)) < 0)
+            ESW_LOG(ERR, "%s: eventfd: %s\n", esw->name, strerror(errno));
+        pthread_join(esw->thread, NULL);
+        esw->running = false;
+    }
+    if (esw->epoll >= 0)
+        close(esw->epoll);
+    if (esw->wake >= 0)
+        close(esw->wake);
+    esw->epoll = esw->wake = -1;
+}

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// net_esw with rings for its wire and VFs: where frames go, by which rule, and how they look then.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_flow.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_udp.h>
+
+#include "offload/flow.h"
+
+#define N_VFS 4
+
+// The e-switch's sides: the wire and VFs 0 to 3.
+enum side { WIRE, VF0, VF1, VF2, VF3 };
+
+static struct rte_mempool *pool;
+static uint16_t ethdev[1 + N_VFS]; // of the sides; VF3 has none at first
+
+static const struct rte_ether_addr mac_a = {{0x02, 0, 0, 0, 0, 0x0a}};
+static const struct rte_ether_addr mac_b = {{0x02, 0, 0, 0, 0, 0x0b}};
+static const struct rte_ether_addr mac_c = {{0x02, 0, 0, 0, 0, 0x0c}};
+
+struct frame {
+    struct rte_ether_hdr eth;
+    struct rte_ipv4_hdr ip;
+    struct rte_udp_hdr udp;
+    uint8_t payload[10];
+} __attribute__((packed, aligned(2)));
+
+static struct frame udp(uint32_t src, uint32_t dst, uint8_t ttl, uint16_t port)
+{
+    struct frame frame = {
+        .eth = {.dst_addr = mac_b, .src_addr = mac_a, .ether_type = RTE_BE16(0x0800)},
+        .ip = {.version_ihl = 0x45,
+               .total_length = rte_cpu_to_be_16(sizeof(frame) - sizeof(frame.eth)),
+               .time_to_live = ttl,
+               .next_proto_id = IPPROTO_UDP,
+               .src_addr = rte_cpu_to_be_32(src),
+               .dst_addr = rte_cpu_to_be_32(dst)},
+        .udp = {.src_port = RTE_BE16(1000),
+                .dst_port = rte_cpu_to_be_16(port),
+                .dgram_len = RTE_BE16(18)},
+    };
+
+    frame.ip.hdr_checksum = rte_ipv4_cksum(&frame.ip);
+    return frame;
+}
+
+static struct rte_ring *ring(enum side side, const char *direction)
+{
+    char name[32];
+    struct rte_ring *found;
+
+    if (side == WIRE)
+        snprintf(name, sizeof(name), "net_esw0_wire0_%s", direction);
+    else
+        snprintf(name, sizeof(name), "net_esw0_vf%d_%s", side - VF0, direction);
+    found = rte_ring_lookup(name);
+    assert_non_null(found);
+    return found;
+}
+
+static struct rte_mbuf *to_mbuf(const void *data, size_t length)
+{
+    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
+
+    assert_non_null(mbuf);
+    memcpy(rte_pktmbuf_append(mbuf, (uint16_t)length), data, length);
+    return mbuf;
+}
+
+// The wire or VF sends.
+static void inject(enum side side, const void *data, size_t length)
+{
+    assert_int_equal(rte_ring_enqueue(ring(side, "in"), to_mbuf(data, length)), 0);
+}
+
+// The program sends on the side's ethdev.
+static void app_sends(enum side side, const void *data, size_t length)
+{
+    struct rte_mbuf *mbuf = to_mbuf(data, length);
+
+    assert_int_equal(rte_eth_tx_burst(ethdev[side], 0, &mbuf, 1), 1);
+}
+
+// What comes out of the e-switch within a second; -1: at no side. *to_app: at the ethdev.
+static int outcome(bool *to_app, void *data, size_t *length)
+{
+    struct rte_mbuf *mbuf = NULL;
+
+    for (int tries = 0; tries < 10000; tries++, usleep(100)) {
+        for (enum side side = WIRE; side <= VF3; side++) {
+            *to_app = false;
+            if (rte_ring_dequeue(ring(side, "out"), (void **)&mbuf)) {
+                *to_app = true;
+                if (ethdev[side] == RTE_MAX_ETHPORTS ||
+                    rte_eth_rx_burst(ethdev[side], 0, &mbuf, 1) == 0)
+                    continue;
+            }
+            *length = mbuf->pkt_len;
+            memcpy(data, rte_pktmbuf_mtod(mbuf, void *), mbuf->pkt_len);
+            if (*to_app)
+                assert_int_equal(mbuf->port, ethdev[side]);
+            rte_pktmbuf_free(mbuf);
+            return (int)side;
+        }
+    }
+    return -1;
+}
+
+static void expect(enum side side, bool expected_to_app, struct frame *frame)
+{
+    uint8_t data[2048];
+    size_t length;
+    bool to_app;
+
+    assert_int_equal(outcome(&to_app, data, &length), side);
+    assert_int_equal(to_app, expected_to_app);
+    assert_int_equal(length, sizeof(*frame));
+    memcpy(frame, data, sizeof(*frame));
+}
+
+static void expect_same(enum side side, bool to_app, const struct frame *sent)
+{
+    struct frame got;
+
+    expect(side, to_app, &got);
+    assert_memory_equal(&got, sent, sizeof(got));
+}
+
+// Dropped: a frame sent after it on the same side, which no rule drops, comes alone.
+static void expect_dropped(enum side side, struct frame fence)
+{
+    struct frame got;
+
+    inject(side, &fence, sizeof(fence));
+    expect(side, true, &got);
+    assert_memory_equal(&got, &fence, sizeof(got));
+}
+
+// Rules as Sluice makes them; the port number is the side's plus 1.
+static int port_of(uint16_t port, uint16_t *id, const char **why)
+{
+    (void)why;
+    *id = ethdev[port - 1];
+    return 0;
+}
+
+static void match_dst(struct rule *rule, uint32_t dst)
+{
+    rule->match.spec.ip_dst.s6_addr32[2] = htonl(0xffff);
+    rule->match.spec.ip_dst.s6_addr32[3] = htonl(dst);
+    memset(&rule->match.mask.ip_dst, 0xff, 16);
+}
+
+static struct rte_flow *create(const struct rule *rule, enum flow_rewrite rewrite)
+{
+    struct rte_flow_error error = {.message = "?"};
+    struct rte_flow *handle;
+    struct flow flow;
+    char *sentence;
+
+    assert_int_equal(flow_build(rule, port_of, rewrite, &flow, &sentence), 0);
+    handle = rte_flow_create(ethdev[WIRE], &flow.attr, flow.items, flow.actions, &error);
+    if (!handle)
+        fail_msg("%s", error.message);
+    return handle;
+}
+
+static void destroy(struct rte_flow *flow)
+{
+    struct rte_flow_error error;
+
+    assert_int_equal(rte_flow_destroy(ethdev[WIRE], flow, &error), 0);
+}
+
+static struct rte_flow_query_count query(struct rte_flow *flow, bool reset)
+{
+    const struct rte_flow_action action[] = {{RTE_FLOW_ACTION_TYPE_COUNT, NULL},
+                                             {RTE_FLOW_ACTION_TYPE_END, NULL}};
+    struct rte_flow_query_count count = {.reset = reset};
+    struct rte_flow_error error;
+
+    assert_int_equal(rte_flow_query(ethdev[WIRE], flow, action, &count, &error), 0);
+    assert_true(count.hits_set && count.bytes_set);
+    return count;
+}
+
+static void test_without_rules(void **state)
+{
+    struct frame frame = udp(0x0a000001, 0x0a000002, 64, 53);
+
+    (void)state;
+    for (enum side side = WIRE; side <= VF2; side++) {
+        inject(side, &frame, sizeof(frame));
+        expect_same(side, true, &frame);
+        app_sends(side, &frame, sizeof(frame));
+        expect_same(side, false, &frame);
+    }
+}
+
+static struct rule forward(uint32_t dst, enum side to)
+{
+    struct rule rule = {.table = 0, .priority = 10, .n_actions = 4};
+
+    match_dst(&rule, dst);
+    rule.actions[0] = (struct action){.type = ACTION_SET_ETH_SRC, .mac = mac_b};
+    rule.actions[1] = (struct action){.type = ACTION_SET_ETH_DST, .mac = mac_c};
+    rule.actions[2] = (struct action){.type = ACTION_DEC_TTL};
+    rule.actions[3] = (struct action){.type = ACTION_OUTPUT, .port = to + 1};
+    return rule;
+}
+
+static void forwards_by(enum flow_rewrite rewrite)
+{
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *flow = create(&rule, rewrite);
+    struct frame frame = udp(0x0a000001, 0x0a000002, 64, 53), other, got, expected = frame;
+    struct rte_flow_query_count count;
+
+    expected.eth.src_addr = mac_b;
+    expected.eth.dst_addr = mac_c;
+    expected.ip.time_to_live = 63;
+    expected.ip.hdr_checksum = 0;
+    expected.ip.hdr_checksum = rte_ipv4_cksum(&expected.ip);
+    for (enum side side = WIRE; side <= VF0; side++) {
+        inject(side, &frame, sizeof(frame));
+        expect_same(VF1, false, &expected);
+    }
+    // To another address: software's.
+    other = udp(0x0a000001, 0x0a000003, 64, 53);
+    inject(VF0, &other, sizeof(other));
+    expect_same(VF0, true, &other);
+    // What the program sends goes by no rule.
+    app_sends(VF0, &frame, sizeof(frame));
+    expect_same(VF0, false, &frame);
+
+    count = query(flow, false);
+    assert_int_equal(count.hits, 2);
+    assert_int_equal(count.bytes, 2 * sizeof(frame));
+    query(flow, true);
+    assert_int_equal(query(flow, false).hits, 0);
+
+    destroy(flow);
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF0, true, &got);
+}
+
+static void test_forward_set(void **state)
+{
+    (void)state;
+    forwards_by(FLOW_REWRITE_SET);
+}
+
+static void test_forward_modify(void **state)
+{
+    (void)state;
+    forwards_by(FLOW_REWRITE_MODIFY);
+}
+
+// Every TTL: the checksum is right, 0 becomes 255 as in NICs.
+static void test_ttl_checksums(void **state)
+{
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET);
+
+    (void)state;
+    for (unsigned ttl = 0; ttl <= 255; ttl++) {
+        struct frame frame = udp(0x0a000001 + ttl * 7919, 0x0a000002, (uint8_t)ttl, 53), got;
+
+        inject(VF0, &frame, sizeof(frame));
+        expect(VF1, false, &got);
+        assert_int_equal(got.ip.time_to_live, (uint8_t)(ttl - 1));
+        assert_int_equal(rte_raw_cksum(&got.ip, sizeof(got.ip)), 0xffff);
+    }
+    destroy(flow);
+}
+
+static void test_expired_goes_to_software(void **state)
+{
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET), *expired;
+    struct rte_flow_error error;
+    struct flow built;
+    struct frame frame = udp(1, 0x0a000002, 1, 53), got;
+
+    (void)state;
+    flow_build_expired(false, ethdev[WIRE], &built);
+    expired = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
+    assert_non_null(expired);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    frame = udp(1, 0x0a000002, 2, 53);
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF1, false, &got);
+    destroy(expired);
+    destroy(flow);
+}
+
+// Guard in group 0 jumps to the forward rule in group 2; what that one does not know comes to
+// software as it was.
+static void test_groups(void **state)
+{
+    struct rule guard = {.table = RULE_TABLE_GUARD, .priority = 5, .n_actions = 1};
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *guard_flow, *flow;
+    struct frame frame = udp(0x0a000001, 0x0a000002, 64, 53), got;
+
+    (void)state;
+    guard.match.in_port = VF0 + 1;
+    guard.match.spec.eth_src = mac_a;
+    memset(&guard.match.mask.eth_src, 0xff, 6);
+    guard.actions[0] = (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
+    rule.table = RULE_TABLE_FORWARD;
+    guard_flow = create(&guard, FLOW_REWRITE_SET);
+    flow = create(&rule, FLOW_REWRITE_SET);
+
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF1, false, &got);
+    inject(VF2, &frame, sizeof(frame)); // not let in by a guard
+    expect_same(VF2, true, &frame);
+    frame.eth.src_addr = mac_c; // another's MAC
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    frame = udp(0x0a000001, 0x0a000009, 64, 53); // misses group 2
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    assert_int_equal(query(guard_flow, false).hits, 2);
+    assert_int_equal(query(flow, false).hits, 1);
+    destroy(flow);
+    destroy(guard_flow);
+}
+
+// The higher rule priority wins whichever was created first, also over a more exact match.
+static void test_priority(void **state)
+{
+    struct rule low = forward(0x0a000002, VF1), high = forward(0x0a000002, VF2);
+    struct frame frame = udp(0x0a000001, 0x0a000002, 64, 53), got;
+
+    (void)state;
+    memset(&high.match.mask.ip_dst.s6_addr[15], 0, 1);
+    high.match.spec.ip_dst.s6_addr[15] = 0;
+    high.priority = 20;
+    for (int order = 0; order < 2; order++) {
+        struct rte_flow *first = create(order ? &high : &low, FLOW_REWRITE_SET);
+        struct rte_flow *second = create(order ? &low : &high, FLOW_REWRITE_SET);
+
+        inject(VF0, &frame, sizeof(frame));
+        expect(VF2, false, &got);
+        destroy(order ? first : second); // the high one
+        inject(VF0, &frame, sizeof(frame));
+        expect(VF1, false, &got);
+        destroy(order ? second : first);
+    }
+}
+
+static void test_drop(void **state)
+{
+    struct rule rule = {.table = 0, .n_actions = 1, .actions[0].type = ACTION_DROP};
+    struct rte_flow *flow;
+    struct frame frame = udp(1, 0x0a000002, 64, 53);
+
+    (void)state;
+    rule.match.in_port = VF0 + 1;
+    match_dst(&rule, 0x0a000002);
+    flow = create(&rule, FLOW_REWRITE_SET);
+    inject(VF0, &frame, sizeof(frame));
+    expect_dropped(VF0, udp(1, 0x0a000003, 64, 53));
+    destroy(flow);
+}
+
+// An L4 rule hits its port, unfragmented.
+static void test_l4(void **state)
+{
+    struct rule rule = {.table = 0, .n_actions = 1, .actions[0] = {ACTION_OUTPUT, .port = VF1 + 1}};
+    struct rte_flow *flow;
+    struct frame frame = udp(1, 2, 64, 80);
+
+    (void)state;
+    rule.match.spec.eth_type = RTE_BE16(0x0800);
+    rule.match.mask.eth_type = 0xffff;
+    rule.match.spec.ip_proto = IPPROTO_UDP;
+    rule.match.mask.ip_proto = 0xff;
+    rule.match.spec.l4_dst = RTE_BE16(80);
+    rule.match.mask.l4_dst = 0xffff;
+    flow = create(&rule, FLOW_REWRITE_SET);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF1, false, &frame);
+    frame = udp(1, 2, 64, 81);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    frame = udp(1, 2, 64, 80);
+    frame.ip.fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
+    frame.ip.hdr_checksum = 0;
+    frame.ip.hdr_checksum = rte_ipv4_cksum(&frame.ip);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    destroy(flow);
+}
+
+static void test_wrong_checksum_is_softwares(void **state)
+{
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET);
+    struct frame frame = udp(1, 0x0a000002, 64, 53);
+
+    (void)state;
+    frame.ip.hdr_checksum ^= 1;
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    destroy(flow);
+}
+
+static void test_refusals(void **state)
+{
+    const struct rte_flow_item eth[] = {{.type = RTE_FLOW_ITEM_TYPE_ETH},
+                                        {.type = RTE_FLOW_ITEM_TYPE_END}};
+    const struct rte_flow_action drop[] = {{RTE_FLOW_ACTION_TYPE_DROP, NULL},
+                                           {RTE_FLOW_ACTION_TYPE_END, NULL}};
+    const struct rte_flow_action nothing[] = {{RTE_FLOW_ACTION_TYPE_END, NULL}};
+    struct rte_flow_attr attr = {.ingress = 1};
+    struct rte_flow_error error;
+    struct rte_flow *flow;
+
+    (void)state;
+    assert_int_equal(rte_flow_validate(ethdev[WIRE], &attr, eth, drop, &error), -ENOTSUP);
+    assert_int_equal(error.type, RTE_FLOW_ERROR_TYPE_ATTR_TRANSFER);
+    attr = (struct rte_flow_attr){.transfer = 1};
+    assert_int_equal(rte_flow_validate(ethdev[WIRE], &attr, eth, nothing, &error), -EINVAL);
+    flow = rte_flow_create(ethdev[WIRE], &attr, eth, drop, &error);
+    assert_non_null(flow);
+    assert_null(rte_flow_create(ethdev[WIRE], &attr, eth, drop, &error));
+    assert_int_equal(rte_errno, EEXIST);
+    attr.priority = 1;
+    assert_non_null(rte_flow_create(ethdev[WIRE], &attr, eth, drop, &error));
+    assert_int_equal(rte_flow_flush(ethdev[WIRE], &error), 0);
+}
+
+// As OVS makes them: on the VF's representor, without a port item.
+static void test_rule_on_representor(void **state)
+{
+    const struct rte_flow_item eth[] = {{.type = RTE_FLOW_ITEM_TYPE_ETH},
+                                        {.type = RTE_FLOW_ITEM_TYPE_END}};
+    const struct rte_flow_action_port_id to = {.id = ethdev[VF2]};
+    const struct rte_flow_action actions[] = {{RTE_FLOW_ACTION_TYPE_COUNT, NULL},
+                                              {RTE_FLOW_ACTION_TYPE_PORT_ID, &to},
+                                              {RTE_FLOW_ACTION_TYPE_END, NULL}};
+    const struct rte_flow_attr attr = {.transfer = 1};
+    struct frame frame = udp(1, 2, 64, 53);
+    struct rte_flow_error error;
+    struct rte_flow *flow = rte_flow_create(ethdev[VF0], &attr, eth, actions, &error);
+    uint16_t proxy;
+
+    (void)state;
+    assert_non_null(flow);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF2, false, &frame);
+    inject(VF1, &frame, sizeof(frame));
+    expect_same(VF1, true, &frame);
+    assert_int_equal(rte_flow_destroy(ethdev[VF0], flow, &error), 0);
+    assert_int_equal(rte_flow_pick_transfer_proxy(ethdev[VF1], &proxy, &error), 0);
+    assert_int_equal(proxy, ethdev[WIRE]);
+}
+
+static void start(uint16_t id)
+{
+    struct rte_eth_conf conf = {.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE};
+
+    assert_int_equal(rte_eth_dev_configure(id, 1, 1, &conf), 0);
+    assert_int_equal(rte_eth_rx_queue_setup(id, 0, 64, SOCKET_ID_ANY, NULL, pool), 0);
+    assert_int_equal(rte_eth_tx_queue_setup(id, 0, 64, SOCKET_ID_ANY, NULL), 0);
+    assert_int_equal(rte_eth_dev_start(id), 0);
+}
+
+static uint16_t find(const char *devargs)
+{
+    struct rte_dev_iterator iterator;
+    uint16_t id, found = RTE_MAX_ETHPORTS;
+
+    RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &iterator)
+    {
+        found = RTE_MIN(found, id); // "net_esw0" alone matches its representors too
+    }
+    return found;
+}
+
+// A representor more, later; again after it was closed.
+static void test_hotplug(void **state)
+{
+    struct frame frame = udp(1, 2, 64, 53);
+    struct rte_eth_dev_info info;
+
+    (void)state;
+    for (int times = 0; times < 2; times++) {
+        assert_int_equal(find("net_esw0,representor=vf[3]"), RTE_MAX_ETHPORTS);
+        assert_int_equal(rte_dev_probe("net_esw0,representor=vf[3]"), 0);
+        ethdev[VF3] = find("net_esw0,representor=vf[3]");
+        assert_int_not_equal(ethdev[VF3], RTE_MAX_ETHPORTS);
+        assert_int_equal(rte_eth_dev_info_get(ethdev[VF3], &info), 0);
+        assert_string_equal(info.driver_name, "net_esw");
+        start(ethdev[VF3]);
+        inject(VF3, &frame, sizeof(frame));
+        expect_same(VF3, true, &frame);
+        rte_eth_dev_stop(ethdev[VF3]);
+        assert_int_equal(rte_eth_dev_close(ethdev[VF3]), 0);
+        ethdev[VF3] = RTE_MAX_ETHPORTS;
+    }
+}
+
+// EAL would take a representor's name for a second e-switch.
+static void test_names(void **state)
+{
+    (void)state;
+    assert_int_not_equal(rte_eal_hotplug_add("vdev", "net_esw0_representor_vf1", ""), 0);
+    assert_int_not_equal(rte_eal_hotplug_add("vdev", "net_esw01", ""), 0);
+    assert_int_not_equal(rte_eal_hotplug_add("vdev", "net_esw1", "vfs=9999"), 0);
+    assert_int_not_equal(rte_eal_hotplug_add("vdev", "net_esw1", "nonsense=1"), 0);
+    assert_int_equal(rte_eal_hotplug_add("vdev", "net_esw1", ""), 0);
+    assert_int_equal(rte_eal_hotplug_remove("vdev", "net_esw1"), 0);
+}
+
+static void test_xstats_tell_the_way(void **state)
+{
+    const char *names[] = {"esw_hw_out_packets", "esw_to_app_packets"};
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET);
+    struct frame frame = udp(1, 0x0a000002, 64, 53), got;
+    uint64_t id, before[2], after[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rte_eth_xstats_get_id_by_name(ethdev[VF1], names[i], &id), 0);
+        assert_int_equal(rte_eth_xstats_get_by_id(ethdev[VF1], &id, &before[i], 1), 1);
+    }
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF1, false, &got);
+    inject(VF1, &(struct frame){.eth = frame.eth}, sizeof(frame));
+    expect(VF1, true, &got);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rte_eth_xstats_get_id_by_name(ethdev[VF1], names[i], &id), 0);
+        assert_int_equal(rte_eth_xstats_get_by_id(ethdev[VF1], &id, &after[i], 1), 1);
+        assert_int_equal(after[i] - before[i], 1);
+    }
+    destroy(flow);
+}
+
+static int setup(void **state)
+{
+    char devargs[64];
+
+    (void)state;
+    pool = rte_pktmbuf_pool_create("test", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    if (!pool || rte_dev_probe("net_esw0,wire0=ring,vfs=4,vf=ring,representor=vf[0-2]"))
+        return -1;
+    ethdev[WIRE] = find("net_esw0");
+    for (int vf = 0; vf < N_VFS; vf++) {
+        snprintf(devargs, sizeof(devargs), "net_esw0,representor=vf%d", vf);
+        ethdev[VF0 + vf] = find(devargs);
+    }
+    for (enum side side = WIRE; side <= VF2; side++)
+        start(ethdev[side]);
+    return 0;
+}
+
+// Nothing is left: every buffer came back.
+static int teardown(void **state)
+{
+    (void)state;
+    if (rte_eal_hotplug_remove("vdev", "net_esw0"))
+        return -1;
+    return rte_mempool_avail_count(pool) == 1023 ? 0 : -1;
+}
+
+int main(void)
+{
+    char *eal[] = {"esw_test", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
+                   "-m",       "256",       "-l",       "0",           "--log-level=*:error"};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_rules),
+        cmocka_unit_test(test_forward_set),
+        cmocka_unit_test(test_forward_modify),
+        cmocka_unit_test(test_ttl_checksums),
+        cmocka_unit_test(test_expired_goes_to_software),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_l4),
+        cmocka_unit_test(test_wrong_checksum_is_softwares),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_rule_on_representor),
+        cmocka_unit_test(test_hotplug),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_xstats_tell_the_way),
+    };
+    int failed;
+
+    if (rte_eal_init(RTE_DIM(eal), eal) < 0) {
+        puts("1..0 # SKIP DPDK does not start here");
+        return 0;
+    }
+    failed = cmocka_run_group_tests_name("esw", tests, setup, teardown);
+    rte_eal_cleanup();
+    return failed;
+}
