@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,6 +166,25 @@ static void test_check_compares_only_what_is_given(void **state)
     json_destroy(all);
 }
 
+static void test_every_code_is_documented(void **state)
+{
+    FILE *file = fopen(DOCUMENT, "r");
+    char text[65536], row[64];
+    size_t len;
+
+    (void)state;
+    assert_non_null(file);
+    len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    for (int code = 0; code < FAULT_N; code++) {
+        snprintf(row, sizeof(row), "\n| `%s` | ", fault_name(code));
+        if (strstr(text, row) == NULL)
+            fail_msg("%s has no row for %s", DOCUMENT, fault_name(code));
+        assert_true(strlen(fault_remedy(code)) > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_values_are_checked),
         cmocka_unit_test(test_reading_methods_take_nothing),
         cmocka_unit_test(test_check_compares_only_what_is_given),
+        cmocka_unit_test(test_every_code_is_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
