@@ -11,11 +11,13 @@
 #include <rte_hash_crc.h>
 #include <rte_malloc.h>
 
+#include "dataplane/exact4.h"
 #include "dataplane/headers.h"
 #include "dataplane/internal.h"
 
-static struct rte_hash *table4, *table6;
-static struct fwd_entry *entries; // [RULES_MAX], by slot
+static struct exact4 *table4;
+static struct rte_hash *table6;
+static struct fwd_entry *entries6; // [RULES_MAX], by slot
 static struct rule *rules[RULES_MAX];
 static uint32_t n_rules;
 static uint32_t free_slots[RULES_MAX];                 // the first RULES_MAX - n_rules are free
@@ -30,37 +32,25 @@ static uint32_t hash6(const void *key, uint32_t len, uint32_t init)
     return rte_hash_crc_8byte(words[1], rte_hash_crc_8byte(words[0], init));
 }
 
-static uint32_t hash4(const void *key, uint32_t len, uint32_t init)
-{
-    uint32_t word;
-
-    memcpy(&word, key, len);
-    return rte_hash_crc_4byte(word, init);
-}
-
 int forward_table_init(char **error)
 {
     struct rte_hash_parameters params = {
-        .name = "forward4",
+        .name = "forward6",
         .entries = RULES_MAX,
-        .key_len = sizeof(rte_be32_t),
-        .hash_func = hash4,
+        .key_len = sizeof(struct in6_addr),
+        .hash_func = hash6,
         .socket_id = (int)rte_socket_id(),
         .extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
     };
     // A deletion waits until no worker reads the entry.
     struct rte_hash_rcu_config rcu = {.v = dp.rcu, .mode = RTE_HASH_QSBR_MODE_SYNC};
 
-    table4 = rte_hash_create(&params);
-    params.name = "forward6";
-    params.key_len = sizeof(struct in6_addr);
-    params.hash_func = hash6;
+    table4 = exact4_new(512);
     table6 = rte_hash_create(&params);
-    entries = rte_zmalloc("forward", RULES_MAX * sizeof *entries, RTE_CACHE_LINE_SIZE);
+    entries6 = rte_zmalloc("forward6", RULES_MAX * sizeof *entries6, RTE_CACHE_LINE_SIZE);
     for (unsigned i = 0; i < RULES_MAX; i++)
         free_slots[i] = RULES_MAX - 1 - i;
-    if (table4 && table6 && entries && !rte_hash_rcu_qsbr_add(table4, &rcu) &&
-        !rte_hash_rcu_qsbr_add(table6, &rcu))
+    if (table4 && table6 && entries6 && !rte_hash_rcu_qsbr_add(table6, &rcu))
         return 0;
     if (asprintf(error, "no memory for the forward table; give DPDK more (memory: size)") < 0)
         *error = NULL;
@@ -70,11 +60,12 @@ int forward_table_init(char **error)
 
 void forward_table_fini(void)
 {
-    rte_hash_free(table4);
+    rte_free(table4);
     rte_hash_free(table6);
-    rte_free(entries);
-    table4 = table6 = NULL;
-    entries = NULL;
+    rte_free(entries6);
+    table4 = NULL;
+    table6 = NULL;
+    entries6 = NULL;
     for (unsigned i = 0; i < RULES_MAX; i++) {
         free(rules[i]);
         rules[i] = NULL;
@@ -83,20 +74,15 @@ void forward_table_fini(void)
 
 void forward_lookup4(const struct packet *packets, unsigned n, struct fwd_entry *hits[])
 {
-    const void *keys[BURST];
-    hash_sig_t hashes[BURST];
-    uint64_t found = 0;
+    struct exact4 *table = load_acquire(&table4);
+    uint32_t hashes[BURST];
 
-    if (!n)
-        return;
     for (unsigned i = 0; i < n; i++) {
-        keys[i] = &ip4(packets[i].mbuf)->dst_addr;
-        hashes[i] = rte_hash_crc_4byte(ip4(packets[i].mbuf)->dst_addr, 0);
+        hashes[i] = exact4_hash(ip4(packets[i].mbuf)->dst_addr);
+        exact4_prefetch(table, hashes[i]);
     }
-    rte_hash_lookup_with_hash_bulk_data(table4, keys, hashes, n, &found, (void **)hits);
     for (unsigned i = 0; i < n; i++)
-        if (!(found >> i & 1))
-            hits[i] = NULL;
+        hits[i] = exact4_find(table, ip4(packets[i].mbuf)->dst_addr, hashes[i]);
 }
 
 void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry *hits[])
@@ -114,7 +100,7 @@ void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry 
 
 bool forward_has4(rte_be32_t address)
 {
-    return rte_hash_lookup_with_hash(table4, &address, rte_hash_crc_4byte(address, 0)) >= 0;
+    return exact4_find(load_acquire(&table4), address, exact4_hash(address)) != NULL;
 }
 
 bool forward_has6(const struct in6_addr *address)
@@ -230,7 +216,7 @@ static int forward_add(struct rule *rule, char **error)
     const struct action *out = find_action(rule, ACTION_OUTPUT);
     const struct action *uplinks = find_action(rule, ACTION_UPLINKS);
     const struct in6_addr *address = &rule->match.spec.ip_dst;
-    struct fwd_entry *entry = &entries[rule->slot];
+    struct fwd_entry entry = {.slot = rule->slot};
     int ret;
 
     if (uplinks) {
@@ -249,13 +235,16 @@ static int forward_add(struct rule *rule, char **error)
         return refuse(-EINVAL, error, "no such output port", rule);
     if (ip_is_v4(address) ? forward_has4(ip_v4(address)) : forward_has6(address))
         return refuse(-EEXIST, error, "there is such a rule already", rule);
-    memcpy(entry->macs, dst->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
-    memcpy(entry->macs + RTE_ETHER_ADDR_LEN, src->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
-    entry->port = out->port;
-    entry->mtu = dp.ports[out->port]->mtu;
-    entry->slot = rule->slot;
-    ret = ip_is_v4(address) ? rte_hash_add_key_data(table4, &address->s6_addr32[3], entry)
-                            : rte_hash_add_key_data(table6, address, entry);
+    memcpy(entry.macs, dst->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
+    memcpy(entry.macs + RTE_ETHER_ADDR_LEN, src->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
+    entry.port = out->port;
+    entry.mtu = dp.ports[out->port]->mtu;
+    if (ip_is_v4(address)) {
+        ret = exact4_add(&table4, ip_v4(address), &entry);
+    } else {
+        entries6[rule->slot] = entry;
+        ret = rte_hash_add_key_data(table6, address, &entries6[rule->slot]);
+    }
     if (ret)
         return refuse(ret, error, "no room in the forward table", rule);
     return 0;
@@ -311,8 +300,10 @@ int dp_rule_del(uint32_t slot)
         ret = guard_change(dp.ports[rule->match.in_port], &rule->match.spec.ip_src, -1, slot);
     } else if (!find_action(rule, ACTION_UPLINKS)) {
         address = &rule->match.spec.ip_dst;
-        ret = ip_is_v4(address) ? rte_hash_del_key(table4, &address->s6_addr32[3])
-                                : rte_hash_del_key(table6, address);
+        if (ip_is_v4(address))
+            ret = exact4_del(table4, ip_v4(address)) ? 0 : -ENOENT;
+        else
+            ret = rte_hash_del_key(table6, address);
     }
     if (ret < 0)
         return ret;

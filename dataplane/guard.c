@@ -20,16 +20,10 @@ const struct guard6 *guard_find6(const struct guard *guard, const struct in6_add
     return NULL;
 }
 
-static inline void pass(struct worker *w, struct packet *p, uint16_t gateway, uint32_t slot)
-{
-    p->gateway = gateway;
-    w->rules[slot].packets++;
-    w->rules[slot].bytes += p->mbuf->pkt_len;
-}
-
 void guard4(struct worker *w, struct burst *b)
 {
     const struct guard *guard = load_acquire(&b->port->guard);
+    struct dp_rule_stats passed[GUARD_MAX] = {0};
     uint16_t kept = 0;
 
     for (unsigned i = 0; i < b->n4; i++) {
@@ -42,11 +36,17 @@ void guard4(struct worker *w, struct burst *b)
         } else if (unlikely(ipv4_is_control(ip))) {
             drop(w, b->port, p->mbuf, DROP_guard_control);
         } else {
-            pass(w, p, own->gateway, own->slot);
+            passed[own - guard->v4].packets++;
+            passed[own - guard->v4].bytes += p->mbuf->pkt_len;
+            p->gateway = own->gateway;
             b->v4[kept++] = *p;
         }
     }
     b->n4 = kept;
+    for (unsigned i = 0; guard && i < guard->n4; i++) {
+        w->rules[guard->v4[i].slot].packets += passed[i].packets;
+        w->rules[guard->v4[i].slot].bytes += passed[i].bytes;
+    }
 }
 
 void guard6(struct worker *w, struct burst *b)
@@ -66,7 +66,9 @@ void guard6(struct worker *w, struct burst *b)
         } else if (unlikely(ip->proto != IPPROTO_TCP && ipv6_is_control(ip, p->l3_len))) {
             drop(w, b->port, p->mbuf, DROP_guard_control);
         } else {
-            pass(w, p, own->gateway, own->slot);
+            w->rules[own->slot].packets++;
+            w->rules[own->slot].bytes += p->mbuf->pkt_len;
+            p->gateway = own->gateway;
             b->v6[kept++] = *p;
         }
     }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// IPv4 destination -> what becomes of the packet, exact match. An open-addressed table of 32-byte
+// slots that hold key and result together: one cache line a lookup, where rte_hash touches three
+// (docs/decisions.md has the measurement).
+//
+// One writer, the control thread; readers are workers between two quiescent states. A slot's key is
+// written last, and a slot is used again only after no reader can have seen its last user.
+#pragma once
+
+#include <rte_hash_crc.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/internal.h"
+
+// No pod has these addresses (RFC 1122 section 3.2.1.3).
+#define EXACT4_EMPTY   RTE_BE32(0)
+#define EXACT4_DELETED RTE_BE32(0xffffffff)
+
+struct exact4_slot {
+    rte_be32_t key;
+    struct fwd_entry entry;
+    uint32_t unused[2];
+};
+_Static_assert(sizeof(struct exact4_slot) == 32, "two slots to a cache line");
+
+struct exact4 {
+    uint32_t mask;    // number of slots - 1
+    uint32_t n;       // keys in it
+    uint32_t n_taken; // slots that are not EXACT4_EMPTY
+    struct exact4_slot slots[] __rte_cache_aligned;
+};
+
+// For at least `n` keys. NULL: no memory. Free with rte_free.
+struct exact4 *exact4_new(uint32_t n);
+// Puts a key, which must not be there, into the table; replaces *table by a larger one where it has
+// become too full (and frees the old one when no worker reads it). -ENOMEM, and the table is as it
+// was.
+int exact4_add(struct exact4 **table, rte_be32_t key, const struct fwd_entry *entry);
+// False if the key is not there. Returns when no worker uses the entry any more.
+bool exact4_del(struct exact4 *table, rte_be32_t key);
+
+static inline uint32_t exact4_hash(rte_be32_t key)
+{
+    return rte_hash_crc_4byte(key, 0);
+}
+
+// The key's entry, NULL if it is not there. `hash` is exact4_hash(key).
+static inline struct fwd_entry *exact4_find(struct exact4 *table, rte_be32_t key, uint32_t hash)
+{
+    for (uint32_t at = hash & table->mask;; at = (at + 1) & table->mask) {
+        rte_be32_t found = load_acquire(&table->slots[at].key);
+
+        if (likely(found == key))
+            return &table->slots[at].entry;
+        if (likely(found == EXACT4_EMPTY))
+            return NULL;
+    }
+}
+
+// Fetches what exact4_find will look at first.
+static inline void exact4_prefetch(const struct exact4 *table, uint32_t hash)
+{
+    rte_prefetch0(&table->slots[hash & table->mask]);
+}
