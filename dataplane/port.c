@@ -3,6 +3,8 @@
 // AF_XDP (xdp.c), or where that does not work by DPDK's net_af_packet.
 #include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,15 +328,41 @@ int dp_port_del(uint16_t no, char **error)
     return 0;
 }
 
+// The kernel makes whoever closes an AF_XDP socket wait for a grace period, about 15 ms a port;
+// from several threads the waits overlap.
+#define CLOSERS 16
+
+static atomic_uint next_to_close;
+
+static void *close_xdp_ports(void *arg)
+{
+    unsigned no;
+
+    while ((no = atomic_fetch_add(&next_to_close, 1)) <= PORT_MAX)
+        // Pods are still there: what they send must not reach the host's stack.
+        if (dp.ports[no] && dp.ports[no]->xdp)
+            close_device(dp.ports[no], dp.ports[no]->guarded);
+    return arg;
+}
+
 void ports_close(void)
 {
+    pthread_t closers[CLOSERS];
+    unsigned n = 0;
+
+    next_to_close = 1;
+    while (n < CLOSERS && !pthread_create(&closers[n], NULL, close_xdp_ports, NULL))
+        n++;
+    close_xdp_ports(NULL);
+    while (n > 0)
+        pthread_join(closers[--n], NULL);
     for (unsigned no = 1; no <= PORT_MAX; no++) {
         struct port *port = dp.ports[no];
 
         if (!port)
             continue;
-        // Pods are still there: what they send must not reach the host's stack.
-        close_device(port, port->guarded);
+        if (!port->xdp)
+            close_device(port, false);
         free(port->guard);
         rte_free(port);
         dp.ports[no] = NULL;
