@@ -23,27 +23,30 @@ const struct guard6 *guard_find6(const struct guard *guard, const struct in6_add
 void guard4(struct worker *w, struct burst *b)
 {
     const struct guard *guard = load_acquire(&b->port->guard);
+    unsigned n = guard ? guard->n4 : 0;
     struct dp_rule_stats passed[GUARD_MAX] = {0};
     uint16_t kept = 0;
 
     for (unsigned i = 0; i < b->n4; i++) {
         struct packet *p = &b->v4[i];
         const struct rte_ipv4_hdr *ip = ip4(p->mbuf);
-        const struct guard4 *own = guard_find4(guard, ip->src_addr);
+        unsigned own = 0;
 
-        if (unlikely(!own)) {
+        while (own < n && guard->v4[own].address != ip->src_addr)
+            own++;
+        if (unlikely(own == n)) {
             drop(w, b->port, p->mbuf, DROP_guard_ip_src);
         } else if (unlikely(ipv4_is_control(ip))) {
             drop(w, b->port, p->mbuf, DROP_guard_control);
         } else {
-            passed[own - guard->v4].packets++;
-            passed[own - guard->v4].bytes += p->mbuf->pkt_len;
-            p->gateway = own->gateway;
+            passed[own].packets++;
+            passed[own].bytes += p->mbuf->pkt_len;
+            p->gateway = guard->v4[own].gateway;
             b->v4[kept++] = *p;
         }
     }
     b->n4 = kept;
-    for (unsigned i = 0; guard && i < guard->n4; i++) {
+    for (unsigned i = 0; i < n; i++) {
         w->rules[guard->v4[i].slot].packets += passed[i].packets;
         w->rules[guard->v4[i].slot].bytes += passed[i].bytes;
     }
