@@ -2,7 +2,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/netlink.h>
@@ -18,8 +17,10 @@
 #include "cni/offloads.h"
 #include "cni/pod.h"
 #include "cni/pod_route.h"
+#include "cni/sysctl.h"
 #include "cni/veth.h"
 #include "config/address.h"
+#include "util.h"
 
 static int open_sockets(void *arg, struct cni_error *error)
 {
@@ -67,20 +68,19 @@ int pod_disable_offloads(struct pod *pod, struct cni_error *error)
     return offloads_disable(pod->ioctl_socket, pod->ifname, error);
 }
 
-static int enable_ipv6(void *arg, struct cni_error *error)
+static int prepare_ipv6(void *arg, struct cni_error *error)
 {
+    // Runtimes turn IPv6 off in namespaces they make, but the pod's address asks for it. All it
+    // needs is given here: router advertisements (RFC 4861) cannot reach it and nobody else can
+    // have its addresses, the link-local one included, as it has the link for itself.
+    static const struct {
+        const char *key, *value;
+    } settings[] = {{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"accept_dad", "0"}};
     struct pod *pod = arg;
-    char path[128];
-    int fd, err = 0;
+    int err = 0;
 
-    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", pod->ifname);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "0", 1) < 0)
-        err =
-            cni_fail(error, CNI_KERNEL, "the pod has an IPv6 address, but in its namespace %s: %s",
-                     path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; !err && i < ARRAY_SIZE(settings); i++)
+        err = sysctl_set("ipv6", pod->ifname, settings[i].key, settings[i].value, error);
     return err;
 }
 
@@ -131,9 +131,8 @@ int pod_configure(struct pod *pod, const struct cni_net *net, struct cni_error *
 
     for (unsigned i = 0; i < net->n_ips; i++)
         v6 |= !ip_is_mapped(&net->ips[i].address);
-    // Runtimes turn IPv6 off in namespaces they make; the address asks for it.
     if (v6)
-        err = netns_call(pod->netns, enable_ipv6, pod, error);
+        err = netns_call(pod->netns, prepare_ipv6, pod, error);
     for (unsigned i = 0; i < net->n_ips && !err; i++)
         err = add_address(pod, &net->ips[i].address, error);
     if (!err)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <config.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/netlink.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
@@ -12,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cni/sysctl.h"
 #include "cni/veth.h"
 #include "sha1.h"
 #include "util.h"
@@ -86,23 +85,6 @@ int veth_create(struct nl_sock *nl, const struct veth *veth, const struct cni_ar
     return 0;
 }
 
-static int sysctl_set(const char *family, const char *ifname, const char *key, const char *value,
-                      struct cni_error *error)
-{
-    char path[128];
-    int fd, err = 0;
-
-    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, ifname, key);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) // a kernel without IPv6
-        return 0;
-    if (fd < 0 || write(fd, value, strlen(value)) < 0)
-        err = cni_fail(error, CNI_KERNEL, "%s: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return err;
-}
-
 int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args *args,
                     struct cni_error *error)
 {
@@ -113,7 +95,7 @@ int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args
     // Where the daemon reads the port by AF_PACKET the kernel sees each frame too. It must take
     // none: no IPv6; no ARP (IFF_NOARP); a strict reverse path (RFC 3704) that no address passes,
     // as no route leads here.
-    err = sysctl_set("ipv6", veth->name, "disable_ipv6", "1", error);
+    err = sysctl_missing("ipv6") ? 0 : sysctl_set("ipv6", veth->name, "disable_ipv6", "1", error);
     if (!err)
         err = sysctl_set("ipv4", veth->name, "rp_filter", "1", error);
     if (err)

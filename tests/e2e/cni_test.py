@@ -270,7 +270,7 @@ class Add(CniTest):
         found = {f"{entry['local']}/{entry['prefixlen']}": entry for entry in addresses
                  if entry["scope"] == "global"}
         self.assertEqual(set(found), wanted)
-        self.assertFalse(any("tentative" in entry for entry in found.values()))
+        self.assertFalse(any("tentative" in entry for entry in addresses))
         routes = {route["dst"]: route for route in ip(pod, "route")}
         self.assertEqual(routes["10.1.10.1"]["scope"], "link")
         self.assertEqual(routes["default"]["gateway"], "10.1.10.1")

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# 200 pods come and go by the plugin, 16 at a time, under traffic of others: all of them are reached, nothing is left.
+. "$(dirname "$0")/lib.sh"
+pods_n=200 at_once=16
+
+lab_start a:0 b:1
+echo_server b
+log=$run/daemon.log
+
+each_pod() { # COMMAND, in which {} is the pod's number
+	seq $pods_n | xargs -P $at_once -I{} bash -c "$1" || return 1
+}
+export -f lab in_ns
+export top
+
+attach_all() {
+	each_pod 'lab pod add c{} $(({} % 2)) || exit 255'
+}
+detach_all() {
+	each_pod 'lab pod del c{} || exit 255'
+}
+# -w: a new try each second. The kernel's neighbour table, 1,024 entries for all namespaces together, may be full for some.
+reach_all() {
+	local address
+	for address in "$(lab pod ip a 4)" "$(lab pod ip a 6)"; do
+		each_pod "out=\$(in_ns c{} ping -n -c 1 -w 15 $address 2>&1) || { echo \"c{}: \$out\"; exit 255; }" || return 1
+	done
+}
+
+# What the node has for its pods.
+holdings() {
+	in_ns node ls /sys/class/net | tr '\n' ' '
+	find "$run/ipam" -type f -name '[0-9f]*' | sort | tr '\n' ' '
+	lab ctl --json pods | jq -c '[.pods[].container_id]'
+	lab ctl --json ports | jq -c '[.ports[].name]'
+	lab ctl --json status | jq -c .rules
+	echo "open files: $(find "/proc/$(lab daemon pid)/fd" -type l | wc -l)"
+}
+resident_kb() {
+	awk '/^VmRSS/ {print $2}' "/proc/$(lab daemon pid)/status"
+}
+
+touch "$scratch/traffic"
+while [ -e "$scratch/traffic" ]; do
+	probe a "$(lab pod ip b 4)" --seconds 3 --flows 8 --pps 50 >>"$scratch/probes.json"
+done &
+traffic=$!
+
+before=$(holdings)
+for round in 1 2; do
+	start=$SECONDS
+	check "round $round: $pods_n pods are attached, $at_once at a time" attach_all
+	echo "# $((SECONDS - start)) s"
+	check_equal "round $round: the daemon has them" "$(lab ctl --json pods | jq '.pods | map(select(.state == "up")) | length')" \
+		$((pods_n + 2))
+	check "round $round: each reaches another pod by IPv4 and IPv6" reach_all
+	start=$SECONDS
+	check "round $round: all are detached" detach_all
+	echo "# $((SECONDS - start)) s"
+	check_equal "round $round: nothing is left of them" "$(holdings)" "$before"
+	# The first round finds out how much the process and its allocator keep for good.
+	[ $round -eq 1 ] && kept=$(resident_kb)
+done
+# Sanitizers keep what is freed for a while.
+[ -n "$slow" ] || check_at_most "the daemon's memory in kB after another $pods_n pods" "$(resident_kb)" $((kept + 2048))
+
+rm "$scratch/traffic"
+wait $traffic
+echo "# traffic: $(jq -sc '{sent: map(.sent) | add, lost: map(.lost) | add, gap_ms: map(.gap_ms) | max}' "$scratch/probes.json")"
+check_at_most "packets of other pods lost, per mille" \
+	"$(jq -s '(1000 * (map(.lost) | add) / (map(.sent) | add)) | floor' "$scratch/probes.json")" $((${slow:-0} ? 50 : 5))
+
+lab daemon stop
+check "the daemon starts again" lab daemon start
+check_equal "its state holds the two pods that stayed" "$(lab ctl --json pods | jq -c '[.pods[].container_id] | sort')" \
+	"$(jq -nc --arg p "$SLUICE_LAB_PREFIX" '[$p + "-a", $p + "-b"]')"
+check_equal "the log has no error" "$(grep -E '\|(ERR|EMER)\|' "$log")" ""
+finish
