@@ -65,7 +65,7 @@ static void set_logging(const struct config *config)
 {
     // To standard error, which systemd keeps; as `time|level|module|message field=value ...`.
     vlog_set_pattern(VLF_CONSOLE, "%D{%Y-%m-%dT%H:%M:%S.###Z}|%p|%c|%m");
-    vlog_set_levels(NULL, VLF_SYSLOG, VLL_OFF);
+    vlog_set_syslog_method("null");
     vlog_set_levels(NULL, VLF_CONSOLE, vlog_get_level_val(config->log_level));
 }
 

@@ -336,9 +336,11 @@ static void probe(unsigned i, bool eager)
 
         if (eager && uplink->gateways[r].answers)
             continue;
-        // Another pod each time: so the ToR's entries of all pods stay fresh.
-        bool pod = attachments_address(r, senders[i][r]++, &sender) ||
-                   attachments_address(r, senders[i][r] = 0, &sender);
+        // Another pod each time: so the ToR's entries of all pods stay fresh. But after a miss,
+        // none: a ToR whose neighbour table has no room for that pod still answers the node.
+        bool pod =
+            !uplink->gateways[r].waiting && (attachments_address(r, senders[i][r]++, &sender) ||
+                                             attachments_address(r, senders[i][r] = 0, &sender));
         size_t len =
             frame_solicit(frame, &node_mac, pod ? &sender : NULL, &config->ranges[r].gateway);
 
