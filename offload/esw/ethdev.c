@@ -78,20 +78,28 @@ static int configure(struct rte_eth_dev *dev)
     return 0;
 }
 
-static int link_update(struct rte_eth_dev *dev, int wait)
+static int set_link(struct rte_eth_dev *dev, bool up)
 {
-    struct esw_port *port = port_of(dev);
-    struct rte_eth_link link = {
+    const struct rte_eth_link link = {
         .link_speed = RTE_ETH_SPEED_NUM_UNKNOWN,
         .link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
         .link_autoneg = RTE_ETH_LINK_FIXED,
+        .link_status = up ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
     };
+
+    return rte_eth_linkstatus_set(dev, &link);
+}
+
+static int link_update(struct rte_eth_dev *dev, int wait)
+{
+    struct esw_port *port = port_of(dev);
+    bool up;
 
     (void)wait;
     pthread_mutex_lock(&port->esw->lock);
-    link.link_status = port->link && dev->data->dev_started ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN;
+    up = port->link && dev->data->dev_started;
     pthread_mutex_unlock(&port->esw->lock);
-    return rte_eth_linkstatus_set(dev, &link);
+    return set_link(dev, up);
 }
 
 static int start(struct rte_eth_dev *dev)
@@ -102,6 +110,8 @@ static int start(struct rte_eth_dev *dev)
     for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
         port->rxq[i] = dev->data->rx_queues[i];
     port->n_rxq = dev->data->nb_rx_queues;
+    // Programs that take link interrupts do not ask, and dev_started comes after this.
+    set_link(dev, port->link);
     pthread_mutex_unlock(&port->esw->lock);
     return 0;
 }
@@ -113,7 +123,7 @@ static int stop(struct rte_eth_dev *dev)
     pthread_mutex_lock(&port->esw->lock);
     port->n_rxq = 0;
     pthread_mutex_unlock(&port->esw->lock);
-    dev->data->dev_link.link_status = RTE_ETH_LINK_DOWN;
+    set_link(dev, false);
     return 0;
 }
 

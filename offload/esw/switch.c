@@ -282,7 +282,10 @@ static void watch_links(struct esw *esw)
         if (!changed)
             continue;
         ESW_LOG(NOTICE, "%s: wire %u is %s\n", esw->name, port->no, link ? "up" : "down");
-        if (ethdev)
+        if (!ethdev)
+            continue;
+        ethdev->dev_ops->link_update(ethdev, 0);
+        if (ethdev->data->dev_conf.intr_conf.lsc)
             rte_eth_dev_callback_process(ethdev, RTE_ETH_EVENT_INTR_LSC, NULL);
     }
 }
