@@ -4,17 +4,19 @@
 
 # Builds into a folder; quick if little has changed. Usage: build_sluice FOLDER [meson's options]
 build_sluice() {
-	local dir=$1 log=$1/build.log
+	local dir=$1 log=$1/build.log libraries
 	shift
+	# Here, as they say what takes so long the first time.
+	libraries=$("$top/scripts/third-party" dpdk && "$top/scripts/third-party" ovs) || return 1
+	# What an interrupted setup left, meson neither takes up nor makes again.
+	[ -e "$dir/build.ninja" ] || rm -rf "$dir/meson-private" "$dir/meson-info"
 	mkdir -p "$dir"
-	# What built the libraries may be newer than what the folder was set up with: meson asks for them again itself
-	# only if its own files change.
 	if ! {
-		if [ -e "$dir/build.ninja" ]; then
-			meson configure "$dir" "$@"
-		else
+		if [ ! -e "$dir/build.ninja" ]; then
 			meson setup "$dir" "$top" "$@"
-		fi && meson compile -C "$dir"
+		elif [ "$(cat "$dir/libraries" 2>/dev/null)" != "$libraries" ]; then
+			meson setup --reconfigure "$dir" "$top" "$@"
+		fi && echo "$libraries" >"$dir/libraries" && meson compile -C "$dir"
 	} >"$log" 2>&1 </dev/null; then
 		tail -n 30 "$log" >&2
 		say "building into $dir failed; see $log"
