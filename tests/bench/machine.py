@@ -39,8 +39,12 @@ def meminfo(key):
 
 
 def hugepages(need_mb):
-    """Are there enough free huge pages to run a contender on?"""
-    return meminfo("HugePages_Free") * meminfo("Hugepagesize") // 1024 >= need_mb
+    """Are there free huge pages to run a contender on? All run alike, so some are too few."""
+    free_mb = meminfo("HugePages_Free") * meminfo("Hugepagesize") // 1024
+    if 0 < free_mb < need_mb:
+        raise SystemExit(f"bench: {free_mb} MiB of huge pages are free; make it {need_mb} "
+                         "(scripts/setup --hugepages 512) or none")
+    return free_mb > 0
 
 
 def package_version(package):

@@ -4,7 +4,8 @@
 // itself cannot be brought there.
 //
 // usage: one_sink CPU PODS BUFFERS MEMORY_MB SENDER_DEVARGS SINK_DEVARGS
-// For each line on standard input it prints `RECEIVED FORWARDED`, packets so far. Ends with it.
+// For each line on standard input it prints `RECEIVED FORWARDED HUGEPAGES`: packets so far, 1 or 0.
+// Ends with its input.
 #include <arpa/inet.h>
 #include <err.h>
 #include <inttypes.h>
@@ -124,7 +125,7 @@ int main(int argc, char **argv)
 
         check(dp_port_stats(SENDER, &from), NULL);
         check(dp_port_stats(SINK, &to), NULL);
-        printf("%" PRIu64 " %" PRIu64 "\n", from.rx_packets, to.tx_packets);
+        printf("%" PRIu64 " %" PRIu64 " %d\n", from.rx_packets, to.tx_packets, hugepages);
         fflush(stdout);
     }
     dp_fini();

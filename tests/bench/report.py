@@ -4,6 +4,10 @@
 from bench import run
 
 
+# Less of its core than this, and a contender's caches were not its own.
+CORE_SHARE_MIN = 0.97
+
+
 def machine_lines(machine):
     memory = "huge pages" if machine["hugepages"] else "4 KiB pages (no huge pages are free)"
     guest = ", virtual machine" if machine["hypervisor"] else ""
@@ -37,3 +41,7 @@ def table(rows):
         left = [line[i].ljust(widths[i]) for i in range(2)]
         right = [line[i].rjust(widths[i]) for i in range(2, len(head))]
         yield "  ".join(left + right).rstrip()
+    if any(row["core_share"] < CORE_SHARE_MIN for row in rows):
+        yield ""
+        yield ("Other processes took some of the contender's core (column core): repeat this on an "
+               "idle machine.")

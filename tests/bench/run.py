@@ -54,6 +54,11 @@ class Setup:
             return ["--in-memory", "-m", str(mb)]
         return ["--no-huge", "--no-shconf", "-m", str(mb)]
 
+    def check_hugepages(self, name, used):
+        if bool(used) != self.huge:
+            raise RuntimeError(f"{name}: huge pages {'used' if used else 'not used'}, unlike the "
+                               "others; did another program take or free some?")
+
 
 @dataclasses.dataclass
 class Sample:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sluice: the daemon, and its dataplane alone."""
+"""Sluice: its dataplane with one way out, as the peers have it, and the daemon as it is used."""
 
 import json
 
@@ -10,12 +10,54 @@ from bench import jsonrpc, machine, process
 ADDRESSES_PER_POD = 8
 
 
-class Sluice:
-    """The daemon as it is used: a node file, and pods attached by the control socket. Each
-    attachment has a sink of its own and up to 8 of the addresses."""
+class Dataplane:
+    """The dataplane without the daemon, all rules leading to one sink: tests/bench/one_sink.c."""
 
     def __init__(self, setup):
         self.name = "sluice"
+        self.setup = setup
+        self.process = None
+
+    def version(self):
+        return f"sluice {machine.source_version(self.setup.root)}"
+
+    def start(self, case, frames, folder):
+        log = folder / "one_sink.log"
+        self.process = process.start(
+            [self.setup.build / "tests/bench/one_sink", str(self.setup.cpus[1]), str(case.pods),
+             str(case.mbufs()), str(case.memory_mb()),
+             f"net_pcap0,rx_pcap={frames},infinite_rx=1", "net_null0,no-rx=1"],
+            log, self.setup.cpus[:1], answers=True)
+        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
+        self.setup.check_hugepages(self.name, self.counters()[2])
+
+    def pids(self):
+        return [self.process.pid]
+
+    def counters(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().split()
+        return [int(word) for word in answer] or [0, 0, 0]
+
+    def received(self):
+        return self.counters()[0]
+
+    def forwarded(self):
+        return self.counters()[1]
+
+    def stop(self):
+        process.stop(self.process)
+        self.process = None
+
+
+class Daemon:
+    """The daemon as it is used: a node file, and pods attached by the control socket. Each
+    attachment has a sink of its own and up to 8 of the addresses: of 506, 64 ports to poll and to
+    send to."""
+
+    def __init__(self, setup):
+        self.name = "sluice-64ports"
         self.setup = setup
         self.process = self.socket = None
         self.sender = 0
@@ -40,6 +82,8 @@ class Sluice:
         self.sender = self.attach("sender", f"net_pcap0,rx_pcap={frames},infinite_rx=1",
                                   addresses.SENDER_MAC, [addresses.SENDER_IP])
         process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
+        status = jsonrpc.call(self.socket, "status", {})
+        self.setup.check_hugepages(self.name, status["memory"]["hugepages"])
 
     def node_file(self, case, folder):
         ranges = [*addresses.ranges(case.pods), addresses.SENDER_RANGE]
@@ -70,46 +114,6 @@ class Sluice:
 
     def forwarded(self):
         return sum(p["tx_packets"] for p in self.ports() if p["kind"] == "pod")
-
-    def stop(self):
-        process.stop(self.process)
-        self.process = None
-
-
-class OneSink:
-    """The dataplane without the daemon: tests/bench/one_sink.c."""
-
-    def __init__(self, setup):
-        self.name = "sluice-1sink"
-        self.setup = setup
-        self.process = None
-
-    def version(self):
-        return f"sluice {machine.source_version(self.setup.root)}"
-
-    def start(self, case, frames, folder):
-        log = folder / "one_sink.log"
-        self.process = process.start(
-            [self.setup.build / "tests/bench/one_sink", str(self.setup.cpus[1]), str(case.pods),
-             str(case.mbufs()), str(case.memory_mb()),
-             f"net_pcap0,rx_pcap={frames},infinite_rx=1", "net_null0,no-rx=1"],
-            log, self.setup.cpus[:1], answers=True)
-        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
-
-    def pids(self):
-        return [self.process.pid]
-
-    def counters(self):
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        return [int(word) for word in answer] or [0, 0]
-
-    def received(self):
-        return self.counters()[0]
-
-    def forwarded(self):
-        return self.counters()[1]
 
     def stop(self):
         process.stop(self.process)
