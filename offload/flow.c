@@ -18,7 +18,7 @@ static int refuse(char **error, const char *sentence)
 }
 
 // Spec and mask of a new item; both are zero.
-static unsigned add_item(struct flow *flow, enum rte_flow_item_type type)
+unsigned flow_add_item(struct flow *flow, enum rte_flow_item_type type)
 {
     unsigned i = flow->n_items++;
 
@@ -30,7 +30,7 @@ static unsigned add_item(struct flow *flow, enum rte_flow_item_type type)
     return i;
 }
 
-static union flow_action_conf *add_action(struct flow *flow, enum rte_flow_action_type type)
+union flow_action_conf *flow_add_action(struct flow *flow, enum rte_flow_action_type type)
 {
     unsigned i = flow->n_actions++;
 
@@ -38,16 +38,16 @@ static union flow_action_conf *add_action(struct flow *flow, enum rte_flow_actio
     return &flow->conf[i];
 }
 
-static void begin(struct flow *flow, uint32_t group, uint32_t priority)
+void flow_begin(struct flow *flow, uint32_t group, uint32_t priority)
 {
     memset(flow, 0, sizeof(*flow));
     flow->attr = (struct rte_flow_attr){.group = group, .priority = priority, .transfer = 1};
     // First, as mlx5 wants it before what changes the packet.
-    add_action(flow, RTE_FLOW_ACTION_TYPE_COUNT);
+    flow_add_action(flow, RTE_FLOW_ACTION_TYPE_COUNT);
 }
 
 // Drivers read neither spec nor conf of the ends.
-static void end(struct flow *flow)
+void flow_end(struct flow *flow)
 {
     flow->items[flow->n_items++] = (struct rte_flow_item){.type = RTE_FLOW_ITEM_TYPE_END};
     flow->actions[flow->n_actions++] = (struct rte_flow_action){.type = RTE_FLOW_ACTION_TYPE_END};
@@ -119,7 +119,7 @@ static int add_ethernet(const struct match *match, enum family family, struct fl
                         char **error)
 {
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
-    unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
+    unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
     struct rte_flow_item_eth *eth = &flow->spec[i].eth, *eth_mask = &flow->mask[i].eth;
 
     eth->hdr.dst_addr = spec->eth_dst;
@@ -138,7 +138,7 @@ static int add_ethernet(const struct match *match, enum family family, struct fl
     if (!spec->vlan_tci)
         return refuse(error, "it matches untagged and VLAN 0 frames alike");
     eth->has_vlan = 1;
-    i = add_item(flow, RTE_FLOW_ITEM_TYPE_VLAN);
+    i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_VLAN);
     flow->spec[i].vlan.hdr.vlan_tci = spec->vlan_tci;
     flow->mask[i].vlan.hdr.vlan_tci = mask->vlan_tci;
     if (family == FAMILY_NONE) {
@@ -153,7 +153,7 @@ static void add_ip(const struct match *match, enum family family, bool l4, struc
     const struct match_fields *field[2] = {&match->spec, &match->mask};
 
     if (family == FAMILY_IPV4) {
-        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_IPV4);
+        unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_IPV4);
         struct rte_ipv4_hdr *header[2] = {&flow->spec[i].ipv4.hdr, &flow->mask[i].ipv4.hdr};
 
         for (int n = 0; n < 2; n++) {
@@ -170,7 +170,7 @@ static void add_ip(const struct match *match, enum family family, bool l4, struc
             flow->narrowed = true;
         }
     } else {
-        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_IPV6);
+        unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_IPV6);
         struct rte_ipv6_hdr *header[2] = {&flow->spec[i].ipv6.hdr, &flow->mask[i].ipv6.hdr};
 
         for (int n = 0; n < 2; n++) {
@@ -219,7 +219,7 @@ static int add_l4(const struct match *match, enum family family, struct flow *fl
     if (type == RTE_FLOW_ITEM_TYPE_VOID)
         return refuse(error, "it matches ports of a protocol that is not TCP, UDP, SCTP or ICMP");
 
-    i = add_item(flow, type);
+    i = flow_add_item(flow, type);
     if (type == RTE_FLOW_ITEM_TYPE_ICMP) {
         flow->spec[i].icmp.hdr.icmp_type = rte_be_to_cpu_16(spec->l4_src);
         flow->mask[i].icmp.hdr.icmp_type = rte_be_to_cpu_16(mask->l4_src);
@@ -245,13 +245,13 @@ static void set_mac(struct flow *flow, enum flow_rewrite rewrite, bool src,
                     const struct rte_ether_addr *mac)
 {
     if (rewrite == FLOW_REWRITE_SET) {
-        union flow_action_conf *conf = add_action(flow, src ? RTE_FLOW_ACTION_TYPE_SET_MAC_SRC
-                                                            : RTE_FLOW_ACTION_TYPE_SET_MAC_DST);
+        union flow_action_conf *conf = flow_add_action(
+            flow, src ? RTE_FLOW_ACTION_TYPE_SET_MAC_SRC : RTE_FLOW_ACTION_TYPE_SET_MAC_DST);
 
         memcpy(conf->mac.mac_addr, mac->addr_bytes, sizeof(mac->addr_bytes));
     } else {
         struct rte_flow_action_modify_field *modify =
-            &add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
+            &flow_add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
 
         modify->operation = RTE_FLOW_MODIFY_SET;
         modify->dst.field = src ? RTE_FLOW_FIELD_MAC_SRC : RTE_FLOW_FIELD_MAC_DST;
@@ -263,15 +263,14 @@ static void set_mac(struct flow *flow, enum flow_rewrite rewrite, bool src,
 
 static void dec_ttl(struct flow *flow, enum flow_rewrite rewrite, enum family family)
 {
-    flow->decrements_ttl = true;
     if (rewrite == FLOW_REWRITE_SET) {
         unsigned i = flow->n_actions;
 
-        add_action(flow, RTE_FLOW_ACTION_TYPE_DEC_TTL);
+        flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DEC_TTL);
         flow->actions[i].conf = NULL; // it has none
     } else {
         struct rte_flow_action_modify_field *modify =
-            &add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
+            &flow_add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
 
         modify->operation = RTE_FLOW_MODIFY_SUB;
         modify->dst.field =
@@ -323,7 +322,7 @@ static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum f
             // it was.
             if (modified)
                 return refuse(error, "it changes the packet and then goes on to another table");
-            add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group =
+            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group =
                 action->type == ACTION_UPLINKS ? RULE_TABLE_UPLINKS : action->table;
             final = true;
             break;
@@ -331,7 +330,7 @@ static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum f
             r = find_port(port_of, action->port, &flow->out_ethdev, error);
             if (r < 0)
                 return r;
-            add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id =
+            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id =
                 flow->out_ethdev;
             flow->outputs = true;
             final = true;
@@ -339,7 +338,7 @@ static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum f
         case ACTION_DROP: {
             unsigned n = flow->n_actions;
 
-            add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
+            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
             flow->actions[n].conf = NULL; // it has none
             final = true;
             break;
@@ -366,9 +365,9 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewr
         return -EINVAL;
     if (rule->priority > FLOW_RULE_PRIORITY_MAX)
         return refuse(error, "its priority is above 21,842, the last that NICs take");
-    begin(flow, rule->table, FLOW_PRIORITY_LAST - rule->priority);
+    flow_begin(flow, rule->table, FLOW_PRIORITY_LAST - rule->priority);
     if (match->in_port != PORT_NONE) {
-        unsigned i = add_item(flow, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
+        unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
 
         r = find_port(port_of, match->in_port, &flow->ethdev, error);
         if (r < 0)
@@ -393,22 +392,6 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewr
             return refuse(error, "it names no port, so no NIC to put it into");
         flow->ethdev = flow->out_ethdev;
     }
-    end(flow);
+    flow_end(flow);
     return 0;
-}
-
-void flow_build_expired(bool ipv6, uint16_t ethdev, struct flow *flow)
-{
-    unsigned i;
-
-    begin(flow, RULE_TABLE_GUARD, 0);
-    flow->ethdev = ethdev;
-    add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
-    i = add_item(flow, ipv6 ? RTE_FLOW_ITEM_TYPE_IPV6 : RTE_FLOW_ITEM_TYPE_IPV4);
-    if (ipv6)
-        flow->mask[i].ipv6.hdr.hop_limits = 0xfe;
-    else
-        flow->mask[i].ipv4.hdr.time_to_live = 0xfe;
-    add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group = FLOW_GROUP_SOFTWARE;
-    end(flow);
 }

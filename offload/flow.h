@@ -64,7 +64,6 @@ struct flow {
     // In the NIC it matches only a part of what the rule matches: no fragments, no IPv6 extension
     // headers. The rest is software's, so no rule that it covers may be in the NIC.
     bool narrowed;
-    bool decrements_ttl;
     bool outputs; // to out_ethdev, which must be of the same e-switch
     uint16_t out_ethdev;
 };
@@ -73,9 +72,17 @@ struct flow {
 int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewrite rewrite,
                struct flow *flow, char **error);
 
-// The rule of group 0 that leaves packets whose TTL or hop limit is used up (0 or 1) to software,
-// which answers them (RFC 1812 section 5.3.1); DEC_TTL in a NIC would send them on.
-void flow_build_expired(bool ipv6, uint16_t ethdev, struct flow *flow);
+// What software does with a packet although the NIC's rules would take it: exceptions. Each is a
+// rule of group 0 that wins over all others and leaves such packets to software.
+// `no` from 0; false: there is no such exception. *what: the packets, for people.
+bool flow_build_exception(unsigned no, uint16_t ethdev, struct flow *flow, const char **what);
+#define FLOW_EXCEPTIONS_MAX 24
+
+// To build a flow by hand: begin, items and actions in their order, end. COUNT is there already.
+void flow_begin(struct flow *flow, uint32_t group, uint32_t priority);
+unsigned flow_add_item(struct flow *flow, enum rte_flow_item_type type); // index of its spec, mask
+union flow_action_conf *flow_add_action(struct flow *flow, enum rte_flow_action_type type);
+void flow_end(struct flow *flow);
 
 // Writes `flow create PORT ... end` as testpmd reads it; returns what snprintf returns.
 int flow_print(const struct flow *flow, char *buf, size_t size);

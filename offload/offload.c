@@ -34,9 +34,10 @@ static struct rule_list tables[RULE_TABLE_N]; // highest priority first
 
 // What is known of the NIC behind a port on which rules are created.
 static struct nic {
-    enum flow_rewrite rewrite;   // the one that it took last
-    struct rte_flow *expired[2]; // IPv4, IPv6: see flow_build_expired
-    unsigned n_dec_ttl;          // rules that need them
+    enum flow_rewrite rewrite; // the one that it took last
+    unsigned n_rules;
+    // While there are rules; see flow_build_exception.
+    struct rte_flow *exceptions[FLOW_EXCEPTIONS_MAX];
 } nics[RTE_MAX_ETHPORTS];
 
 void offload_init(enum offload_mode mode, offload_port_fn *port_of)
@@ -60,9 +61,9 @@ __attribute__((format(printf, 2, 3))) static void set_why_not(struct offload_rul
     va_end(args);
 }
 
-// A driver's refusal as a sentence.
+// A driver's refusal as a sentence; `what`: of the exception for these packets, or NULL.
 static void set_refused(struct offload_rule *orule, uint16_t ethdev, int err,
-                        const struct rte_flow_error *error)
+                        const struct rte_flow_error *error, const char *what)
 {
     struct rte_eth_dev_info info = {.driver_name = NULL};
     const char *driver = rte_eth_dev_info_get(ethdev, &info) == 0 ? info.driver_name : "the port";
@@ -72,6 +73,9 @@ static void set_refused(struct offload_rule *orule, uint16_t ethdev, int err,
         set_why_not(orule, "%s has no rte_flow, so no rule can be in it", driver);
     else if (error->type == RTE_FLOW_ERROR_TYPE_ATTR_TRANSFER)
         set_why_not(orule, "%s does not take transfer rules: %s", driver, message);
+    else if (what)
+        set_why_not(orule, "%s cannot leave %s to software: %s (%s)", driver, what, message,
+                    rte_strerror(-err));
     else
         set_why_not(orule, "%s does not take this rule: %s (%s)", driver, message,
                     rte_strerror(-err));
@@ -150,31 +154,29 @@ static void destroy(uint16_t ethdev, struct rte_flow *handle)
                 error.message ? error.message : rte_strerror(-err));
 }
 
-static void drop_expired(uint16_t ethdev)
+static void remove_exceptions(uint16_t ethdev)
 {
     struct nic *nic = &nics[ethdev];
 
-    for (int i = 0; i < 2; i++) {
-        if (nic->expired[i])
-            destroy(ethdev, nic->expired[i]);
-        nic->expired[i] = NULL;
+    for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++) {
+        if (nic->exceptions[i])
+            destroy(ethdev, nic->exceptions[i]);
+        nic->exceptions[i] = NULL;
     }
 }
 
-// A NIC that decrements TTLs must leave those that are used up to software.
-static int need_expired(uint16_t ethdev, struct rte_flow_error *error)
+// Before the first rule: the NIC must leave to software what software treats otherwise.
+// *what: the packets that it cannot leave.
+static int add_exceptions(uint16_t ethdev, const char **what, struct rte_flow_error *error)
 {
     struct nic *nic = &nics[ethdev];
     struct flow flow;
     int err;
 
-    for (int i = 0; i < 2; i++) {
-        if (nic->expired[i])
-            continue;
-        flow_build_expired(i == 1, ethdev, &flow);
-        nic->expired[i] = create(&flow, &err, error);
-        if (!nic->expired[i]) {
-            drop_expired(ethdev);
+    for (unsigned i = 0; flow_build_exception(i, ethdev, &flow, what); i++) {
+        nic->exceptions[i] = create(&flow, &err, error);
+        if (!nic->exceptions[i]) {
+            remove_exceptions(ethdev);
             return err;
         }
     }
@@ -187,8 +189,8 @@ static void take_out(struct offload_rule *orule)
 
     destroy(ethdev, orule->handle);
     orule->handle = NULL;
-    if (orule->flow.decrements_ttl && --nics[ethdev].n_dec_ttl == 0)
-        drop_expired(ethdev);
+    if (--nics[ethdev].n_rules == 0)
+        remove_exceptions(ethdev);
 }
 
 static bool same_eswitch(uint16_t a, uint16_t b)
@@ -234,7 +236,7 @@ static int build(struct offload_rule *orule, enum flow_rewrite rewrite)
     }
     err = rte_flow_pick_transfer_proxy(flow->ethdev, &proxy, &error);
     if (err) {
-        set_refused(orule, flow->ethdev, err, &error);
+        set_refused(orule, flow->ethdev, err, &error, NULL);
         return err;
     }
     flow->ethdev = proxy;
@@ -262,6 +264,8 @@ static void try(struct offload_rule *orule)
     const struct offload_rule *other;
     struct rte_flow_error error = {.type = RTE_FLOW_ERROR_TYPE_NONE};
     enum flow_rewrite known;
+    struct nic *nic;
+    const char *what;
     int err;
 
     orule->blocked = false;
@@ -279,23 +283,22 @@ static void try(struct offload_rule *orule)
         set_blocked(orule, other);
         return;
     }
-    if (flow->decrements_ttl) {
-        err = need_expired(flow->ethdev, &error);
-        if (err) {
-            set_refused(orule, flow->ethdev, err, &error);
-            return;
-        }
+    nic = &nics[flow->ethdev];
+    err = nic->n_rules ? 0 : add_exceptions(flow->ethdev, &what, &error);
+    if (err) {
+        set_refused(orule, flow->ethdev, err, &error, what);
+        return;
     }
     orule->handle = create(flow, &err, &error);
     if (!orule->handle && error.type >= RTE_FLOW_ERROR_TYPE_ACTION_NUM)
         try_rewrite(orule, known == FLOW_REWRITE_SET ? FLOW_REWRITE_MODIFY : FLOW_REWRITE_SET);
     if (!orule->handle) {
-        set_refused(orule, flow->ethdev, err, &error);
-        if (flow->decrements_ttl && nics[flow->ethdev].n_dec_ttl == 0)
-            drop_expired(flow->ethdev);
+        set_refused(orule, flow->ethdev, err, &error, NULL);
+        if (!nic->n_rules)
+            remove_exceptions(flow->ethdev);
         return;
     }
-    nics[flow->ethdev].n_dec_ttl += flow->decrements_ttl;
+    nic->n_rules++;
     free(orule->why_not);
     orule->why_not = NULL;
 }

@@ -11,14 +11,15 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-static void parse_l4(const uint8_t *data, uint32_t length, uint8_t proto, struct esw_key *key)
+// false: the header is cut short.
+static bool parse_l4(const uint8_t *data, uint32_t length, uint8_t proto, struct esw_key *key)
 {
     switch (proto) {
     case IPPROTO_TCP: {
         const struct rte_tcp_hdr *tcp = (const void *)data;
 
         if (length < sizeof(*tcp))
-            return;
+            return false;
         key->l4_src = tcp->src_port;
         key->l4_dst = tcp->dst_port;
         key->tcp_flags = tcp->tcp_flags;
@@ -29,29 +30,31 @@ static void parse_l4(const uint8_t *data, uint32_t length, uint8_t proto, struct
         const struct rte_udp_hdr *udp = (const void *)data; // SCTP's begins alike (RFC 9260)
 
         if (length < (proto == IPPROTO_UDP ? sizeof(*udp) : sizeof(struct rte_sctp_hdr)))
-            return;
+            return false;
         key->l4_src = udp->src_port;
         key->l4_dst = udp->dst_port;
         break;
     }
     case IPPROTO_ICMP:
     case IPPROTO_ICMPV6: {
-        const struct rte_icmp_hdr *icmp = (const void *)data;
+        const struct rte_icmp_hdr *icmp = (const void *)data; // ICMPv6's begins alike (RFC 4443)
 
-        if (length < sizeof(*icmp))
-            return;
+        if (length < (proto == IPPROTO_ICMP ? sizeof(*icmp) : 4))
+            return false;
         key->icmp_type = icmp->icmp_type;
         key->icmp_code = icmp->icmp_code;
         break;
     }
     default:
-        return;
+        return true;
     }
     key->l4 = proto;
+    return true;
 }
 
-// A header that RFC 1812 section 5.2.2 does not let pass, its checksum included, is none: no rule
-// for IPv4 hits it, and software says what is wrong with it.
+// A header that RFC 1812 section 5.2.2 does not let pass, its checksum included, is none, nor is
+// one before a header of the next layer that is cut short: no rule for IPv4 hits such a packet, and
+// software says what is wrong with it.
 static bool parse_ipv4(const uint8_t *data, uint32_t length, struct esw_key *key)
 {
     const struct rte_ipv4_hdr *ip = (const void *)data;
@@ -71,9 +74,9 @@ static bool parse_ipv4(const uint8_t *data, uint32_t length, struct esw_key *key
     key->ip_tos = ip->type_of_service;
     key->ip_ttl = ip->time_to_live;
     key->fragment_offset = ip->fragment_offset;
-    if (!(ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK)))
-        parse_l4(data + header, total - header, ip->next_proto_id, key);
-    return true;
+    if (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK))
+        return true;
+    return parse_l4(data + header, total - header, ip->next_proto_id, key);
 }
 
 static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key)
@@ -99,7 +102,7 @@ static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key
         case IPPROTO_ROUTING:
         case IPPROTO_DSTOPTS:
             if (at + 8 > end)
-                return true;
+                return false;
             next = data[at];
             at += (data[at + 1] + 1u) * 8;
             break;
@@ -111,12 +114,10 @@ static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key
             at += 8;
             break;
         default:
-            if (at <= end)
-                parse_l4(data + at, end - at, next, key);
-            return true;
+            return parse_l4(data + at, end - at, next, key);
         }
         if (at > end)
-            return true;
+            return false;
     }
     return true;
 }

@@ -293,24 +293,43 @@ static void test_ttl_checksums(void **state)
     destroy(flow);
 }
 
-static void test_expired_goes_to_software(void **state)
+// The exceptions win over every rule, for their packets alone.
+static void test_exceptions_go_to_software(void **state)
 {
     struct rule rule = forward(0x0a000002, VF1);
-    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET), *expired;
+    struct rte_flow *flow = create(&rule, FLOW_REWRITE_SET), *exceptions[FLOW_EXCEPTIONS_MAX];
+    struct frame frame = udp(1, 0x0a000002, 1, 53), got;
     struct rte_flow_error error;
     struct flow built;
-    struct frame frame = udp(1, 0x0a000002, 1, 53), got;
+    const char *what;
+    unsigned n;
 
     (void)state;
-    flow_build_expired(false, ethdev[WIRE], &built);
-    expired = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
-    assert_non_null(expired);
+    for (n = 0; flow_build_exception(n, ethdev[WIRE], &built, &what); n++) {
+        exceptions[n] =
+            rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
+        assert_non_null(exceptions[n]);
+    }
+    inject(VF0, &frame, sizeof(frame)); // TTL 1
+    expect_same(VF0, true, &frame);
+    for (uint16_t port = 3783; port <= 3786; port++) { // BFD: 3784, 3785
+        frame = udp(1, 0x0a000002, 2, port);
+        inject(VF0, &frame, sizeof(frame));
+        if (port == 3784 || port == 3785)
+            expect_same(VF0, true, &frame);
+        else
+            expect(VF1, false, &got);
+    }
+    frame = udp(1, 0x0a000002, 64, 53);
+    frame.udp.src_port = RTE_BE16(67);
     inject(VF0, &frame, sizeof(frame));
     expect_same(VF0, true, &frame);
-    frame = udp(1, 0x0a000002, 2, 53);
+    frame = udp(1, 0x0a000002, 64, 53);
+    frame.eth.dst_addr.addr_bytes[0] |= 1;
     inject(VF0, &frame, sizeof(frame));
-    expect(VF1, false, &got);
-    destroy(expired);
+    expect_same(VF0, true, &frame);
+    while (n)
+        destroy(exceptions[--n]);
     destroy(flow);
 }
 
@@ -597,7 +616,7 @@ int main(void)
         cmocka_unit_test(test_forward_set),
         cmocka_unit_test(test_forward_modify),
         cmocka_unit_test(test_ttl_checksums),
-        cmocka_unit_test(test_expired_goes_to_software),
+        cmocka_unit_test(test_exceptions_go_to_software),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_priority),
         cmocka_unit_test(test_drop),

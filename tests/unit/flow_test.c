@@ -288,15 +288,21 @@ static void test_lines(void **state)
     }
 }
 
-static void test_expired_lines(void **state)
+static void test_exceptions(void **state)
 {
     struct flow flow;
+    const char *what;
+    char name[32];
+    unsigned no;
 
     (void)state;
-    flow_build_expired(false, 0, &flow);
-    compare_line("expired4", &flow);
-    flow_build_expired(true, 0, &flow);
-    compare_line("expired6", &flow);
+    for (no = 0; flow_build_exception(no, 0, &flow, &what); no++) {
+        snprintf(name, sizeof(name), "exception%02u", no);
+        compare_line(name, &flow);
+        assert_int_equal(flow.attr.priority, 0);
+        assert_int_equal(flow.attr.group, RULE_TABLE_GUARD);
+    }
+    assert_int_equal(no, 18);
 }
 
 // A line that does not fit is cut and says how long it would have been, as snprintf does.
@@ -378,7 +384,6 @@ static void test_actions_in_order(void **state)
         assert_int_equal(flow.actions[i].type, set[i]);
     assert_memory_equal(flow.actions[2].conf, &mac_b, 6);
     assert_int_equal(((const struct rte_flow_action_ethdev *)flow.actions[4].conf)->port_id, 3);
-    assert_true(flow.decrements_ttl);
     assert_int_equal(flow.ethdev, 3); // for all ports of the NIC that it sends to
 
     assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_MODIFY, &flow, &error), 0);
@@ -425,7 +430,7 @@ static void test_higher_rule_priority_is_lower_number(void **state)
     assert_int_equal(flow_build(&low, port_of, FLOW_REWRITE_SET, &flow_low, &error), 0);
     assert_int_equal(flow_build(&high, port_of, FLOW_REWRITE_SET, &flow_high, &error), 0);
     assert_int_equal(flow_low.attr.priority, FLOW_PRIORITY_LAST);
-    assert_int_equal(flow_high.attr.priority, 1); // 0 is the expired packets'
+    assert_int_equal(flow_high.attr.priority, 1); // 0 is the exceptions'
 }
 
 static void test_l4_is_narrowed(void **state)
@@ -517,7 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_expired_lines),
+        cmocka_unit_test(test_exceptions),
         cmocka_unit_test(test_short_buffer),
         cmocka_unit_test(test_pattern),
         cmocka_unit_test(test_actions_in_order),
