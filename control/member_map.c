@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/member_map.h"
 
-#include <string.h>
-
 static bool usable(const struct member *member)
 {
     return member->carrier && member->answers && member->known;
@@ -38,22 +36,27 @@ enum member_choice members_choose(const struct member *members, unsigned n, bool
     return any(members, n, fallback, NULL) ? MEMBERS_LAST_GOOD : MEMBERS_NONE;
 }
 
-void members_fill(const struct member *members, unsigned n, const bool *in_use,
+bool members_fill(const struct member *members, unsigned n, const bool *in_use,
                   struct dp_member_map *map, unsigned range)
 {
     unsigned used[DP_MEMBERS_MAX], n_used = 0;
+    bool changed;
 
     for (unsigned i = 0; i < n; i++) {
         if (in_use[i])
             used[n_used++] = i;
     }
-    memset(&map->gateway[range], 0, sizeof(map->gateway[range]));
+    changed = map->gateway[range].valid != (n_used > 0);
     map->gateway[range].valid = n_used > 0;
     for (unsigned b = 0; b < DP_BUCKETS && n_used > 0; b++) {
         unsigned home = b % n;
         const struct member *member = &members[in_use[home] ? home : used[b / n % n_used]];
 
+        changed |= map->gateway[range].bucket[b].port != member->port ||
+                   !rte_is_same_ether_addr(&map->gateway[range].bucket[b].gateway_mac,
+                                           &member->gateway_mac);
         map->gateway[range].bucket[b].port = member->port;
         map->gateway[range].bucket[b].gateway_mac = member->gateway_mac;
     }
+    return changed;
 }

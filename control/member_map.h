@@ -28,6 +28,7 @@ enum member_choice {
 enum member_choice members_choose(const struct member *members, unsigned n, bool *in_use);
 
 // Fills one range's part of the member map from the members in use. A member that leaves gives up
-// its own buckets and moves no others; when it comes back it gets the same ones again.
-void members_fill(const struct member *members, unsigned n, const bool *in_use,
+// its own buckets and moves no others; when it comes back it gets the same ones again. True if this
+// changed the map.
+bool members_fill(const struct member *members, unsigned n, const bool *in_use,
                   struct dp_member_map *map, unsigned range);

@@ -230,7 +230,7 @@ int params_attach(const struct json *params, struct attachment *attachment, stru
         {"pod", OPTIONAL, JSON_STRING, read_pod},
         {0},
     };
-    bool given[ARRAY_SIZE(specs)];
+    bool given[ARRAY_SIZE(specs)] = {false};
 
     if (read_members(params, specs, attachment, given, fault))
         return -1;
@@ -247,7 +247,7 @@ int params_detach(const struct json *params, struct attachment *attachment, stru
         {"ifname", REQUIRED, JSON_STRING, read_ifname},
         {0},
     };
-    bool given[ARRAY_SIZE(specs)];
+    bool given[ARRAY_SIZE(specs)] = {false};
 
     return read_members(params, specs, attachment, given, fault);
 }
@@ -262,7 +262,7 @@ int params_check(const struct json *params, struct check_params *check, struct f
         {"ips", OPTIONAL, JSON_ARRAY, read_ips},
         {0},
     };
-    bool given[ARRAY_SIZE(specs)];
+    bool given[ARRAY_SIZE(specs)] = {false};
 
     if (read_members(params, specs, &check->expected, given, fault))
         return -1;

@@ -13,7 +13,6 @@
 
 #include "jsonrpc.h"
 #include "openvswitch/json.h"
-#include "openvswitch/list.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "stream-fd.h"
@@ -24,8 +23,7 @@ VLOG_DEFINE_THIS_MODULE(rpc_server);
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
 
 struct connection {
-    struct ovs_list node;
-    struct jsonrpc *rpc;
+    struct jsonrpc *rpc; // NULL: the slot is free
     struct ucred peer;
     bool privileged;
     unsigned message_start; // bytes received before the message that is arriving
@@ -36,8 +34,8 @@ struct connection {
 static int listen_fd = -1;
 static char *listen_path;
 static rpc_call_fn *call;
-// Those served longest ago come first.
-static struct ovs_list connections = OVS_LIST_INITIALIZER(&connections);
+static struct connection connections[RPC_CONNECTIONS_MAX];
+static unsigned turn; // the connection that is looked at first
 static bool more_to_do;
 
 static int fail(char **error, const char *doing, const char *what)
@@ -102,17 +100,14 @@ int rpc_server_open(const char *path, const char *group, rpc_call_fn *call_, cha
 
 static void drop(struct connection *connection)
 {
-    ovs_list_remove(&connection->node);
     jsonrpc_close(connection->rpc);
-    free(connection);
+    memset(connection, 0, sizeof(*connection));
 }
 
 void rpc_server_close(void)
 {
-    struct connection *connection;
-
-    LIST_FOR_EACH_SAFE(connection, node, &connections)
-    drop(connection);
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++)
+        drop(&connections[i]);
     if (listen_fd < 0)
         return;
     close(listen_fd);
@@ -122,29 +117,31 @@ void rpc_server_close(void)
     listen_path = NULL;
 }
 
-// Makes room for a new connection by closing the one that has been quiet longest; a privileged one
-// gives way only to another.
-static bool make_room(bool privileged)
+// Should `a` rather than `b` give way to a new connection? The one that has been quiet longest, a
+// privileged one after all others.
+static bool gives_way(const struct connection *a, const struct connection *b)
 {
-    struct connection *connection, *victim = NULL;
+    return a->privileged != b->privileged ? b->privileged : a->active_ms < b->active_ms;
+}
 
-    if (ovs_list_size(&connections) < RPC_CONNECTIONS_MAX)
-        return true;
-    LIST_FOR_EACH(connection, node, &connections)
-    {
-        if (connection->privileged && !privileged)
-            continue;
-        if (victim == NULL || (victim->privileged && !connection->privileged) ||
-            (victim->privileged == connection->privileged &&
-             connection->active_ms < victim->active_ms))
-            victim = connection;
+// A free slot, made free if need be; NULL if only privileged connections could give way, and the
+// new one is not.
+static struct connection *make_room(bool privileged)
+{
+    struct connection *victim = &connections[0];
+
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
+        if (connections[i].rpc == NULL)
+            return &connections[i];
+        if (gives_way(&connections[i], victim))
+            victim = &connections[i];
     }
-    if (victim == NULL)
-        return false;
+    if (victim->privileged && !privileged)
+        return NULL;
     VLOG_WARN_RL(&rl, "too many connections, closing the quietest uid=%u pid=%d", victim->peer.uid,
                  victim->peer.pid);
     drop(victim);
-    return true;
+    return victim;
 }
 
 static void accept_all(long long now_ms)
@@ -163,17 +160,16 @@ static void accept_all(long long now_ms)
             continue;
         }
         privileged = peer.uid == 0 || peer.uid == geteuid();
-        if (!make_room(privileged) ||
+        connection = make_room(privileged);
+        if (connection == NULL ||
             new_fd_stream(xasprintf("control:%d", peer.pid), fd, 0, AF_UNIX, &stream)) {
             close(fd);
             continue;
         }
-        connection = xzalloc(sizeof(*connection));
         connection->rpc = jsonrpc_open(stream);
         connection->peer = peer;
         connection->privileged = privileged;
         connection->active_ms = now_ms;
-        ovs_list_push_back(&connections, &connection->node);
     }
 }
 
@@ -229,8 +225,6 @@ static bool serve(struct connection *connection, long long now_ms)
         connection->in_message = false;
         connection->active_ms = now_ms;
         more_to_do = true; // the next message may be in the buffer already
-        ovs_list_remove(&connection->node);
-        ovs_list_push_back(&connections, &connection->node);
     } else if (received > 0 && !connection->in_message) {
         connection->in_message = true;
         connection->active_ms = now_ms;
@@ -243,18 +237,13 @@ static bool serve(struct connection *connection, long long now_ms)
 
 void rpc_server_run(long long now_ms)
 {
-    struct connection *connection;
-    size_t n;
-
     more_to_do = false;
     accept_all(now_ms);
-    // Each one there is now, once: those that were served move to the end.
-    n = ovs_list_size(&connections);
-    LIST_FOR_EACH_SAFE(connection, node, &connections)
-    {
-        if (n-- == 0)
-            break;
-        if (serve(connection, now_ms)) {
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
+        struct connection *connection = &connections[turn];
+
+        turn = (turn + 1) % RPC_CONNECTIONS_MAX;
+        if (connection->rpc && serve(connection, now_ms)) {
             more_to_do = true;
             break;
         }
@@ -263,14 +252,15 @@ void rpc_server_run(long long now_ms)
 
 void rpc_server_wait(void)
 {
-    struct connection *connection;
-
     poll_fd_wait(listen_fd, POLLIN);
-    LIST_FOR_EACH(connection, node, &connections)
-    {
-        jsonrpc_wait(connection->rpc);
-        if (jsonrpc_get_backlog(connection->rpc) == 0)
-            jsonrpc_recv_wait(connection->rpc);
+    for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
+        struct jsonrpc *rpc = connections[i].rpc;
+
+        if (rpc == NULL)
+            continue;
+        jsonrpc_wait(rpc);
+        if (jsonrpc_get_backlog(rpc) == 0)
+            jsonrpc_recv_wait(rpc);
     }
     if (more_to_do)
         poll_immediate_wake();

@@ -124,10 +124,10 @@ struct held_rule **rules_sorted(size_t *n)
 
     for (int table = 0; table < RULE_TABLE_N; table++)
         total += n_in_table[table];
-    struct held_rule **sorted = xmalloc((total + 1) * sizeof(*sorted));
+    struct held_rule **sorted = xmalloc((total + 1) * sizeof(void *));
     for (struct held_rule *held = rules_head; held; held = held->next)
         sorted[i++] = held;
-    qsort(sorted, total, sizeof(*sorted), compare);
+    qsort(sorted, total, sizeof(void *), compare);
     *n = total;
     return sorted;
 }

@@ -63,9 +63,8 @@ static void log_choice(unsigned range, enum member_choice choice)
 
 static void map_update(void)
 {
-    static struct dp_member_map fresh;
+    bool changed = false;
 
-    fresh = map;
     for (unsigned r = 0; r < config->n_ranges; r++) {
         struct member members[CONFIG_UPLINKS_MAX];
         bool in_use[CONFIG_UPLINKS_MAX];
@@ -83,14 +82,11 @@ static void map_update(void)
             in_use[i] = uplinks[i].in_use[r];
         }
         log_choice(r, members_choose(members, n_uplinks, in_use));
-        members_fill(members, n_uplinks, in_use, &fresh, r);
+        changed |= members_fill(members, n_uplinks, in_use, &map, r);
         for (unsigned i = 0; i < n_uplinks; i++)
             uplinks[i].in_use[r] = in_use[i];
     }
-    if (memcmp(&fresh, &map, sizeof(map)) == 0)
-        return;
-    map = fresh;
-    int err = dp_member_map_set(&map);
+    int err = changed ? dp_member_map_set(&map) : 0;
     if (err)
         VLOG_ERR("member map not set error=%s", ovs_strerror(-err));
 }

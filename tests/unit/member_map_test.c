@@ -74,6 +74,17 @@ static void every_bucket_goes_to_a_member_in_use(const struct member *members, u
     }
 }
 
+static bool map_differs(void)
+{
+    bool differs = map.gateway[3].valid != before.gateway[3].valid;
+
+    for (unsigned b = 0; b < DP_BUCKETS; b++)
+        differs |= map.gateway[3].bucket[b].port != before.gateway[3].bucket[b].port ||
+                   memcmp(&map.gateway[3].bucket[b].gateway_mac,
+                          &before.gateway[3].bucket[b].gateway_mac, 6) != 0;
+    return differs;
+}
+
 static void only_the_lost_members_buckets_move(const bool *was, const bool *is, unsigned n,
                                                const struct member *members)
 {
@@ -133,12 +144,14 @@ static void test_random_histories(void **state)
         memset(&map, 0, sizeof(map));
         for (unsigned step = 0; step < STEPS; step++) {
             enum member_choice choice;
+            bool changed;
 
             change(members, n);
             memcpy(was, in_use, sizeof(was));
             before = map;
             choice = members_choose(members, n, in_use);
-            members_fill(members, n, in_use, &map, 3);
+            changed = members_fill(members, n, in_use, &map, 3);
+            assert_int_equal(changed, map_differs());
             check_choice(members, n, was, in_use, choice);
             every_bucket_goes_to_a_member_in_use(members, n, in_use);
             only_the_lost_members_buckets_move(was, in_use, n, members);
