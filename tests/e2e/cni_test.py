@@ -305,6 +305,30 @@ class Add(CniTest):
                 capture_output=True, text=True, check=True).stdout
             self.assertEqual(shown.strip(), value, key)
 
+    def test_host_stack_takes_nothing(self):
+        """As where the daemon reads the port by AF_PACKET, and the kernel sees the frames too."""
+        pod = self.pod()
+        result = self.ok("ADD", self.conf(), pod)
+        for args in (("addr", "add", "10.1.0.10/32", "dev", "lo"), ("link", "set", "lo", "up")):
+            subprocess.run(["ip", "-n", self.node, *args], check=True)
+        host_mac = result["interfaces"][0]["mac"]
+        address = result["ips"][0]["address"].split("/")[0]
+        # The host end's own MAC address and the broadcast one get past the kernel's first look.
+        for mac in (host_mac, "ff:ff:ff:ff:ff:ff"):
+            for args in (("echo", mac, address, "10.1.0.10"), ("arp", mac, address, "10.1.0.10")):
+                subprocess.run(["ip", "netns", "exec", pod, sys.executable,
+                                os.path.join(os.path.dirname(__file__), "send_frame.py"),
+                                "eth0", *args], check=True)
+        time.sleep(0.2)
+        name = result["interfaces"][0]["name"]
+        sent = ip(self.node, "-s", "link", "show", name)[0]["stats64"]
+        self.assertGreaterEqual(sent["rx"]["packets"], 4, "the frames did not get there")
+        self.assertEqual(sent["tx"]["packets"], 0, "the node answered")
+        snmp = subprocess.run(["ip", "netns", "exec", self.node, "cat", "/proc/net/snmp"],
+                              capture_output=True, text=True, check=True).stdout
+        names, values = [line.split() for line in snmp.splitlines() if line.startswith("Icmp:")]
+        self.assertEqual(values[names.index("InEchos")], "0", "the node took an echo request")
+
     def test_what_the_daemon_is_told(self):
         result = self.ok("ADD", self.conf(mtu=9000), self.pod(), container="abc",
                          CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=ns;K8S_POD_NAME=web-0")
@@ -397,6 +421,13 @@ END"""))
         self.assertEqual((outcome.code, outcome.json["code"]), (1, 11))
         self.assertIn(self.daemon.path, outcome.json["msg"])
         self.assertNotIn("details", outcome.json)
+        self.assert_nothing_left(pod)
+
+    def test_daemon_does_not_answer(self):
+        pod = self.pod()
+        self.daemon.hang = {"attach"}
+        self.assertIn("30000 ms", self.fails(11, "ADD", self.conf(), pod))
+        self.assertEqual([method for method, _ in self.daemon.requests], ["detach"])
         self.assert_nothing_left(pod)
 
     def test_daemon_refuses(self):
