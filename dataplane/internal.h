@@ -209,8 +209,7 @@ void fragment4(struct worker *w, struct port *in, struct rte_mbuf *m, uint16_t o
 void punt(struct worker *w, struct port *port, struct rte_mbuf *m);
 
 // xdp.c: a kernel netdev by AF_XDP.
-int xdp_open(const char *netdev, unsigned mtu, unsigned ring, struct xdp **xdp, uint16_t *n_queues,
-             char **error);
+int xdp_open(const char *netdev, unsigned mtu, struct xdp **xdp, uint16_t *n_queues, char **error);
 // keep_guarding: leave the program on the netdev, which drops all: nothing reaches the host's stack
 // meanwhile.
 void xdp_close(struct xdp *xdp, bool keep_guarding);

@@ -15,7 +15,7 @@
 
 #include "dataplane/internal.h"
 
-#define POD_RING    512 // descriptors
+#define POD_RING    1024 // descriptors
 #define UPLINK_RING 2048
 
 __attribute__((format(printf, 3, 4))) static int fail(int code, char **error, const char *format,
@@ -170,7 +170,6 @@ static int open_af_packet(struct port *port, char **error)
 static int open_netdev(struct port *port, char **error)
 {
     const struct dp_port_params *params = &port->info.params;
-    unsigned ring = params->kind == DP_PORT_UPLINK ? UPLINK_RING : POD_RING;
     char *why = NULL;
     int ret;
 
@@ -184,7 +183,7 @@ static int open_netdev(struct port *port, char **error)
         return fail(ret, error, "%s: %s", params->netdev, strerror(-ret));
     if (params->no_xdp)
         return open_af_packet(port, error);
-    ret = xdp_open(params->netdev, params->mtu, ring, &port->xdp, &port->info.n_rxq, &why);
+    ret = xdp_open(params->netdev, params->mtu, &port->xdp, &port->info.n_rxq, &why);
     if (ret) {
         snprintf(port->info.fallback, sizeof port->info.fallback, "AF_XDP: %s",
                  why ? why : strerror(-ret));

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <rte_lcore.h>
@@ -104,6 +105,8 @@ static int worker_main(void *arg)
     uint64_t now = rte_rdtsc(), last_work = now, before;
 
     prctl(PR_SET_TIMERSLACK, 1);
+    // Where the CPU is shared, a worker that waits for its turn loses packets.
+    setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
     rte_rcu_qsbr_thread_online(dp.rcu, w->index);
     while (!load_acquire(&dp.stop)) {
         unsigned n = receive(w) + receive_inbox(w);
