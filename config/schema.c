@@ -185,11 +185,13 @@ const struct schema_key schema[] = {
      .doc = "Packet buffers and tables; from hugepages where there are any."},
     {.path = "memory.mbufs",
      .type = &value_integer,
-     .fallback = "65536",
+     .fallback = "16384",
      .min = 1024,
      .max = 16777216,
      FIELD(config.mbufs),
-     .doc = "Packet buffers in all, of about 2.5 KiB each."},
+     .doc = "Packet buffers in all, of about 2.5 KiB each. DPDK devices hold some all the time: "
+            "2,048 for a receive queue of an uplink, 1,024 for one of a pod; kernel netdevs none. "
+            "Making them is most of the time of a start without hugepages."},
 
     {.path = "gateway_probe",
      .kind = SCHEMA_MAP,

@@ -128,7 +128,8 @@ static int ethdev_start(struct port *port, char **error)
     for (uint16_t q = 0; !ret && q < port->info.n_txq; q++)
         ret = rte_eth_tx_queue_setup(port->ethdev, q, n_txd, SOCKET_ID_ANY, NULL);
     if (ret)
-        return fail(ret, error, "%s: setting up its queues: %s", params->name, strerror(-ret));
+        return fail(ret, error, "%s: setting up its queues: %s%s", params->name, strerror(-ret),
+                    ret == -ENOMEM ? "; raise memory: mbufs" : "");
     // Devices that know no MTU (rings, pcap files) take what comes.
     ret = rte_eth_dev_set_mtu(port->ethdev, params->mtu);
     if (ret && ret != -ENOTSUP)

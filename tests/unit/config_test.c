@@ -71,7 +71,7 @@ static void the_least_file_gets_the_defaults(void **state)
     assert_int_equal(config.idle, CONFIG_IDLE_ADAPTIVE);
     assert_int_equal(config.max_sleep_us, 500);
     assert_int_equal(config.memory_mb, 1024);
-    assert_int_equal(config.mbufs, 65536);
+    assert_int_equal(config.mbufs, 16384);
     assert_memory_equal(config.router_mac, router_mac, 6);
     assert_memory_equal(&config.icmp_source4, &none, 16);
     assert_memory_equal(&config.icmp_source6, &none, 16);
