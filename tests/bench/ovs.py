@@ -67,7 +67,9 @@ class Ovs:
         rules.write_text("\n".join(self.rules(case)) + "\n")
         self.command("ovs-ofctl", "add-flows", f"unix:{folder}/bench.mgmt", rules)
         self.port_add("pod", 1, f"net_pcap0,rx_pcap={frames},infinite_rx=1")
-        process.wait_for(lambda: self.forwarded() > 0, self.switch, log, self.name)
+        # It learns a flow from a pod's first packet; measure when it knows them all.
+        process.wait_for(lambda: self.flows() >= min(case.pods, case.flows), self.switch, log,
+                         self.name)
 
     def server_start(self):
         folder = self.folder
@@ -112,17 +114,17 @@ class Ovs:
     def pids(self):
         return [self.switch.pid]
 
-    def counter(self, port, direction):
-        """A port's packets, as `ovs-appctl dpctl/show -s` tells them."""
-        text = jsonrpc.call(self.control(), "dpctl/show", "-s", "netdev@ovs-netdev")
-        found = re.search(rf"port \d+: {port} .*?{direction} packets:(\d+)", text, re.DOTALL)
-        return int(found[1]) if found else 0
+    def datapath(self):
+        return jsonrpc.call(self.control(), "dpctl/show", "-s", "netdev@ovs-netdev")
 
-    def received(self):
-        return self.counter("pod", "RX")
+    def flows(self):
+        return int(re.search(r"flows: (\d+)", self.datapath())[1])
 
-    def forwarded(self):
-        return self.counter("sink", "TX")
+    def counters(self):
+        text = self.datapath()
+        found = [re.search(rf"port \d+: {port} .*?{direction} packets:(\d+)", text, re.DOTALL)
+                 for port, direction in (("pod", "RX"), ("sink", "TX"))]
+        return [int(match[1]) if match else 0 for match in found]
 
     def stop(self):
         process.stop(self.switch)

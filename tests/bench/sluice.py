@@ -28,23 +28,20 @@ class Dataplane:
              str(case.mbufs()), str(case.memory_mb()),
              f"net_pcap0,rx_pcap={frames},infinite_rx=1", "net_null0,no-rx=1"],
             log, self.setup.cpus[:1], answers=True)
-        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
-        self.setup.check_hugepages(self.name, self.counters()[2])
+        process.wait_for(lambda: self.answer()[1] > 0, self.process, log, self.name)
+        self.setup.check_hugepages(self.name, self.answer()[2])
 
     def pids(self):
         return [self.process.pid]
 
-    def counters(self):
+    def answer(self):
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()
         return [int(word) for word in answer] or [0, 0, 0]
 
-    def received(self):
-        return self.counters()[0]
-
-    def forwarded(self):
-        return self.counters()[1]
+    def counters(self):
+        return self.answer()[:2]
 
     def stop(self):
         process.stop(self.process)
@@ -81,7 +78,7 @@ class Daemon:
         # First the way out, then what sends.
         self.sender = self.attach("sender", f"net_pcap0,rx_pcap={frames},infinite_rx=1",
                                   addresses.SENDER_MAC, [addresses.SENDER_IP])
-        process.wait_for(lambda: self.forwarded() > 0, self.process, log, self.name)
+        process.wait_for(lambda: self.counters()[1] > 0, self.process, log, self.name)
         status = jsonrpc.call(self.socket, "status", {})
         self.setup.check_hugepages(self.name, status["memory"]["hugepages"])
 
@@ -106,14 +103,10 @@ class Daemon:
     def pids(self):
         return [self.process.pid]
 
-    def ports(self):
-        return jsonrpc.call(self.socket, "ports", {})["ports"]
-
-    def received(self):
-        return next(p["rx_packets"] for p in self.ports() if p["port"] == self.sender)
-
-    def forwarded(self):
-        return sum(p["tx_packets"] for p in self.ports() if p["kind"] == "pod")
+    def counters(self):
+        ports = jsonrpc.call(self.socket, "ports", {})["ports"]
+        received = next(p["rx_packets"] for p in ports if p["port"] == self.sender)
+        return received, sum(p["tx_packets"] for p in ports if p["kind"] == "pod")
 
     def stop(self):
         process.stop(self.process)

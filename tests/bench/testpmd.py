@@ -16,7 +16,7 @@ class Testpmd:
         self.process = self.telemetry = None
 
     def version(self):
-        return self.setup.dpdk.name
+        return self.setup.dpdk.name.rpartition("-")[0]  # without the build's key
 
     def start(self, case, frames, folder):
         log = folder / "testpmd.log"
@@ -36,17 +36,14 @@ class Testpmd:
                                   self.process, log, self.name)
         self.telemetry = Telemetry(str(socket))
         # Until its ports are there the socket answers null.
-        process.wait_for(lambda: self.telemetry.stats(1) and self.forwarded(), self.process, log,
-                         self.name)
+        process.wait_for(lambda: self.telemetry.stats(1) and self.counters()[1], self.process,
+                         log, self.name)
 
     def pids(self):
         return [self.process.pid]
 
-    def forwarded(self):
-        return self.telemetry.stats(1)["opackets"]
-
-    def received(self):
-        return self.telemetry.stats(0)["ipackets"]
+    def counters(self):
+        return self.telemetry.stats(0)["ipackets"], self.telemetry.stats(1)["opackets"]
 
     def stop(self):
         if self.telemetry:
