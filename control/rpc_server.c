@@ -20,6 +20,9 @@
 
 VLOG_DEFINE_THIS_MODULE(rpc_server);
 
+// With no room for newcomers, whether there is some again is looked at this often.
+#define ROOM_MS 100
+
 static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
 
 struct connection {
@@ -37,6 +40,7 @@ static rpc_call_fn *call;
 static struct connection connections[RPC_CONNECTIONS_MAX];
 static unsigned turn; // the connection that is looked at first
 static bool more_to_do;
+static bool accepts; // is there room for a newcomer?
 
 static int fail(char **error, const char *doing, const char *what)
 {
@@ -124,53 +128,62 @@ static bool gives_way(const struct connection *a, const struct connection *b)
     return a->privileged != b->privileged ? b->privileged : a->active_ms < b->active_ms;
 }
 
-// A free slot, made free if need be; NULL if only privileged connections could give way, and the
-// new one is not.
-static struct connection *make_room(bool privileged)
+// A free slot, or one whose connection must give way; NULL if there is none. A privileged one gives
+// way only to another, and not while it may be waiting for its answer in a crowd.
+static struct connection *find_room(bool privileged, long long now_ms)
 {
-    struct connection *victim = &connections[0];
+    struct connection *victim = NULL;
 
     for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
-        if (connections[i].rpc == NULL)
-            return &connections[i];
-        if (gives_way(&connections[i], victim))
-            victim = &connections[i];
+        struct connection *connection = &connections[i];
+
+        if (connection->rpc == NULL)
+            return connection;
+        if (connection->privileged &&
+            (!privileged || now_ms - connection->active_ms < RPC_QUIET_MS))
+            continue;
+        if (victim == NULL || gives_way(connection, victim))
+            victim = connection;
     }
-    if (victim->privileged && !privileged)
-        return NULL;
-    VLOG_WARN_RL(&rl, "too many connections, closing the quietest uid=%u pid=%d", victim->peer.uid,
-                 victim->peer.pid);
-    drop(victim);
     return victim;
 }
 
+static void take(int fd, long long now_ms)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    struct connection *connection = NULL;
+    struct stream *stream;
+    bool privileged = false;
+
+    if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len)) {
+        privileged = peer.uid == 0 || peer.uid == geteuid();
+        connection = find_room(privileged, now_ms);
+    }
+    if (connection == NULL ||
+        new_fd_stream(xasprintf("control:%d", peer.pid), fd, 0, AF_UNIX, &stream)) {
+        close(fd);
+        return;
+    }
+    if (connection->rpc) {
+        VLOG_WARN_RL(&rl, "too many connections, closing the quietest uid=%u pid=%d",
+                     connection->peer.uid, connection->peer.pid);
+        drop(connection);
+    }
+    connection->rpc = jsonrpc_open(stream);
+    connection->peer = peer;
+    connection->privileged = privileged;
+    connection->active_ms = now_ms;
+}
+
+// While there is no room for anyone, newcomers wait in the kernel's queue.
 static void accept_all(long long now_ms)
 {
     int fd;
 
-    while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        struct ucred peer;
-        socklen_t len = sizeof(peer);
-        struct connection *connection;
-        struct stream *stream;
-        bool privileged;
-
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len)) {
-            close(fd);
-            continue;
-        }
-        privileged = peer.uid == 0 || peer.uid == geteuid();
-        connection = make_room(privileged);
-        if (connection == NULL ||
-            new_fd_stream(xasprintf("control:%d", peer.pid), fd, 0, AF_UNIX, &stream)) {
-            close(fd);
-            continue;
-        }
-        connection->rpc = jsonrpc_open(stream);
-        connection->peer = peer;
-        connection->privileged = privileged;
-        connection->active_ms = now_ms;
-    }
+    while ((accepts = find_room(true, now_ms) != NULL) &&
+           (fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+        take(fd, now_ms);
 }
 
 static struct jsonrpc_msg *error_reply(const struct fault *fault, const struct json *id)
@@ -252,7 +265,10 @@ void rpc_server_run(long long now_ms)
 
 void rpc_server_wait(void)
 {
-    poll_fd_wait(listen_fd, POLLIN);
+    if (accepts)
+        poll_fd_wait(listen_fd, POLLIN);
+    else
+        poll_timer_wait(ROOM_MS);
     for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
         struct jsonrpc *rpc = connections[i].rpc;
 

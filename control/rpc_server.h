@@ -10,8 +10,10 @@
 struct json;
 
 #define RPC_CONNECTIONS_MAX 64
-#define RPC_MESSAGE_MAX     (256 * 1024)
-#define RPC_MESSAGE_MS      30000
+// Half a message costs up to 40 times its length, and there may be one on each connection.
+#define RPC_MESSAGE_MAX (16 * 1024)
+#define RPC_MESSAGE_MS  30000
+#define RPC_QUIET_MS    5000 // a privileged connection so long quiet may give way to another
 
 // Runs a request, as methods_call does.
 typedef struct json *rpc_call_fn(const char *method, const struct json *params, bool privileged,

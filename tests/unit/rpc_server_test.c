@@ -251,7 +251,10 @@ static void test_the_quietest_gives_way_to_a_newcomer(void **state)
     now++;
     works(fds[0]); // so that fds[1] is the quietest now
     newcomer = client();
-    works(newcomer);
+    put(newcomer, HELLO);
+    assert_string_equal(get(newcomer), ""); // none is quiet enough: it waits
+    now += RPC_QUIET_MS - RPC_CONNECTIONS_MAX + 1;
+    assert_non_null(strstr(get(newcomer), "privileged"));
     assert_null(get(fds[1]));
     for (unsigned i = 0; i < RPC_CONNECTIONS_MAX; i++) {
         if (i != 1)
