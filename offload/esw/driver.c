@@ -302,7 +302,7 @@ static int probe(struct rte_vdev_device *vdev)
     rte_kvargs_free(list);
     if (!esw)
         return ret ? ret : -EINVAL;
-    ESW_LOG(NOTICE, "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs\n",
+    ESW_LOG(WARNING, "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs\n",
             esw->name, esw->n_wires, esw->n_vfs);
     esw->args = args;
     ret = create_ethdevs(esw, args);
