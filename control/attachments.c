@@ -322,6 +322,7 @@ static bool same_attachment(const struct attachment *a, const struct attachment 
            same_addresses(a, b);
 }
 
+// May a pod have the address at all?
 static int check_address(const struct in6_addr *address, struct fault *fault)
 {
     int range = find_range(address);
@@ -335,6 +336,14 @@ static int check_address(const struct in6_addr *address, struct fault *fault)
     if (reserved_address(address, &config->ranges[range]))
         return fault_set(fault, FAULT_invalid_params,
                          "ips: %s is the network's or the broadcast address of its range", text);
+    return 0;
+}
+
+static int check_address_free(const struct in6_addr *address, struct fault *fault)
+{
+    char text[ADDRESS_TEXT];
+
+    address_format(address, text);
     for (unsigned port = 0; port <= PORT_MAX; port++) {
         const struct attachment *other = by_port[port] ? &by_port[port]->attachment : NULL;
 
@@ -355,25 +364,13 @@ static bool same_device(const struct attachment *a, const char *netdev, const ch
     return a->netdev[0] ? !strcmp(a->netdev, netdev) : !strcmp(a->devargs, devargs);
 }
 
-static int check_device(const struct attachment *attachment, struct fault *fault)
+static const char *device_name(const struct attachment *attachment)
 {
-    const char *device = attachment->netdev[0] ? attachment->netdev : attachment->devargs;
-
-    for (unsigned i = 0; i < config->n_uplinks; i++) {
-        if (same_device(attachment, config->uplinks[i].netdev, config->uplinks[i].devargs))
-            return fault_set(fault, FAULT_no_device, "%s is an uplink", device);
-    }
-    for (unsigned port = 0; port <= PORT_MAX; port++) {
-        const struct attachment *other = by_port[port] ? &by_port[port]->attachment : NULL;
-
-        if (other && same_device(attachment, other->netdev, other->devargs))
-            return fault_set(fault, FAULT_no_device, "%s belongs to port %u (%s)", device, port,
-                             port == PORT_HOST ? "the host" : other->container_id);
-    }
-    return 0;
+    return attachment->netdev[0] ? attachment->netdev : attachment->devargs;
 }
 
-static int check_attachment(const struct attachment *attachment, struct fault *fault)
+// Could there be such an attachment on this node?
+static int check_possible(const struct attachment *attachment, struct fault *fault)
 {
     if (attachment->mtu > config->mtu)
         return fault_set(fault, FAULT_invalid_params, "mtu: %u is more than the node's %u",
@@ -388,7 +385,30 @@ static int check_attachment(const struct attachment *attachment, struct fault *f
         if (check_address(&attachment->addresses[i], fault))
             return -1;
     }
-    return check_device(attachment, fault);
+
+    for (unsigned i = 0; i < config->n_uplinks; i++) {
+        if (same_device(attachment, config->uplinks[i].netdev, config->uplinks[i].devargs))
+            return fault_set(fault, FAULT_no_device, "%s is an uplink", device_name(attachment));
+    }
+    return 0;
+}
+
+// Does nobody else have what it wants to have?
+static int check_free(const struct attachment *attachment, struct fault *fault)
+{
+    for (unsigned i = 0; i < attachment->n_addresses; i++) {
+        if (check_address_free(&attachment->addresses[i], fault))
+            return -1;
+    }
+    for (unsigned port = 0; port <= PORT_MAX; port++) {
+        const struct attachment *other = by_port[port] ? &by_port[port]->attachment : NULL;
+
+        if (other && same_device(attachment, other->netdev, other->devargs))
+            return fault_set(fault, FAULT_no_device, "%s belongs to port %u (%s)",
+                             device_name(attachment), port,
+                             port == PORT_HOST ? "the host" : other->container_id);
+    }
+    return 0;
 }
 
 // PORT_NONE if there is none. A port that the dataplane could not close stays taken.
@@ -438,6 +458,8 @@ int attachments_attach(const struct attachment *request, const struct attached *
 
     if (attachment.mtu == 0)
         attachment.mtu = config->mtu;
+    if (check_possible(&attachment, fault))
+        return -1;
     if (a) {
         if (!same_attachment(&a->attachment, &attachment))
             return fault_set(fault, FAULT_already_attached,
@@ -450,7 +472,7 @@ int attachments_attach(const struct attachment *request, const struct attached *
         *attached = a;
         return 0;
     }
-    if (check_attachment(&attachment, fault))
+    if (check_free(&attachment, fault))
         return -1;
     attachment.port = free_port();
     if (attachment.port == PORT_NONE)

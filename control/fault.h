@@ -33,6 +33,9 @@ struct fault {
 
 const char *fault_name(enum fault_code code);
 const char *fault_remedy(enum fault_code code);
+// How many bytes of a text from a request to repeat in a message: at most 64, whole UTF-8
+// characters.
+int fault_excerpt(const char *text);
 // Says why; frees an earlier message. Returns -1, to be returned on.
 int fault_set(struct fault *fault, enum fault_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

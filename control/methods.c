@@ -116,6 +116,6 @@ struct json *methods_call(const char *name, const struct json *params, bool priv
             return method->call(params, fault);
         return params_none(params, fault) ? NULL : method->read();
     }
-    fault_set(fault, FAULT_unknown_method, "no method \"%.64s\"", name);
+    fault_set(fault, FAULT_unknown_method, "no method \"%.*s\"", fault_excerpt(name), name);
     return NULL;
 }

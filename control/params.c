@@ -22,9 +22,17 @@ struct member_spec {
                 struct fault *fault);
 };
 
+static const char *type_name(enum json_type type)
+{
+    return type == JSON_INTEGER ? "whole number"
+           : type == JSON_REAL  ? "number that is not whole or too large"
+                                : json_type_to_string(type);
+}
+
 static int invalid(struct fault *fault, const char *name, const char *value, const char *why)
 {
-    return fault_set(fault, FAULT_invalid_params, "%s: \"%.64s\" %s", name, value, why);
+    return fault_set(fault, FAULT_invalid_params, "%s: \"%.*s\" %s", name, fault_excerpt(value),
+                     value, why);
 }
 
 static int read_string(const char *name, const struct json *value, char *out, size_t size,
@@ -128,7 +136,7 @@ static int read_ips(const char *name, const struct json *value, struct attachmen
         snprintf(item, sizeof(item), "%s[%zu]", name, i);
         if (array->elems[i]->type != JSON_STRING)
             return fault_set(fault, FAULT_invalid_params, "%s: is %s, must be string", item,
-                             json_type_to_string(array->elems[i]->type));
+                             type_name(array->elems[i]->type));
         if (address_parse(json_string(array->elems[i]), address))
             return invalid(fault, item, json_string(array->elems[i]),
                            "is no IPv4 or IPv6 address (without a prefix length)");
@@ -192,11 +200,11 @@ static int read_members(const struct json *params, const struct member_spec *spe
             const struct json *value = node->data;
 
             if (spec == NULL)
-                return fault_set(fault, FAULT_invalid_params, "%.64s: is not known here",
-                                 node->name);
+                return fault_set(fault, FAULT_invalid_params, "%.*s: is not known here",
+                                 fault_excerpt(node->name), node->name);
             if (value->type != spec->type)
                 return fault_set(fault, FAULT_invalid_params, "%s: is %s, must be %s", spec->name,
-                                 json_type_to_string(value->type), json_type_to_string(spec->type));
+                                 type_name(value->type), type_name(spec->type));
             if (spec->read(spec->name, value, attachment, fault))
                 return -1;
         }

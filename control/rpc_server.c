@@ -16,6 +16,7 @@
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "stream-fd.h"
+#include "unicode.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(rpc_server);
@@ -200,6 +201,46 @@ static struct jsonrpc_msg *error_reply(const struct fault *fault, const struct j
     return reply;
 }
 
+// JSON is UTF-8 (RFC 8259 section 8.1); the parser lets other bytes in strings pass.
+static bool is_utf8(const char *text)
+{
+    char *error = utf8_validate(text, NULL);
+
+    free(error);
+    return error == NULL;
+}
+
+static bool all_utf8(const struct json *json)
+{
+    const struct shash_node *node;
+
+    switch (json ? json->type : JSON_NULL) {
+    case JSON_STRING:
+        return is_utf8(json_string(json));
+    case JSON_ARRAY:
+        for (size_t i = 0; i < json_array(json)->n; i++) {
+            if (!all_utf8(json_array(json)->elems[i]))
+                return false;
+        }
+        return true;
+    case JSON_OBJECT:
+        SHASH_FOR_EACH(node, json_object(json))
+        {
+            if (!is_utf8(node->name) || !all_utf8(node->data))
+                return false;
+        }
+        return true;
+    default:
+        return true;
+    }
+}
+
+static bool is_text(const struct jsonrpc_msg *msg)
+{
+    return (msg->method == NULL || is_utf8(msg->method)) && all_utf8(msg->params) &&
+           all_utf8(msg->id);
+}
+
 static void run_request(struct connection *connection, const struct jsonrpc_msg *request)
 {
     struct fault fault = {0};
@@ -222,9 +263,9 @@ static bool serve(struct connection *connection, long long now_ms)
     if (jsonrpc_get_backlog(connection->rpc) == 0)
         jsonrpc_recv(connection->rpc, &msg);
     received = jsonrpc_get_received_bytes(connection->rpc) - connection->message_start;
-    if (received > RPC_MESSAGE_MAX) {
-        VLOG_WARN_RL(&rl, "message too long, closing uid=%u pid=%d", connection->peer.uid,
-                     connection->peer.pid);
+    if (received > RPC_MESSAGE_MAX || (msg && !is_text(msg))) {
+        VLOG_WARN_RL(&rl, "message too long or not UTF-8, closing uid=%u pid=%d",
+                     connection->peer.uid, connection->peer.pid);
         jsonrpc_msg_destroy(msg);
         drop(connection);
         return false;

@@ -96,7 +96,7 @@ static void test_the_faulty_member_is_named(void **state)
     refused("[{" GOOD "}]", "netdev, devargs: ");
     refused("[{" GOOD ", \"netdev\": \"a\", \"devargs\": \"b\"}]", "netdev, devargs: ");
     refused("[{" GOOD ", \"netdev\": \"a\", \"colour\": \"b\"}]", "colour: is not known");
-    refused("[{" GOOD ", \"netdev\": 5}]", "netdev: is number, must be string");
+    refused("[{" GOOD ", \"netdev\": 5}]", "netdev: is whole number, must be string");
     refused("[{" GOOD ", \"netdev\": null}]", "netdev: is null, must be string");
     refused("[{" GOOD ", \"netdev\": \"0123456789abcdef\"}]", "netdev: longer than 15 bytes");
     refused("[{" GOOD ", \"netdev\": \"../x\"}]", "netdev: \"../x\"");
@@ -125,7 +125,7 @@ static void test_values_are_checked(void **state)
     refused(WITH("a", "eth0", "01:00:5e:00:00:01", "[\"10.1.10.5\"]"), "mac: ");
     refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "[]"), "ips: 0 addresses");
     refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "\"10.1.10.5\""), "ips: is string");
-    refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "[5]"), "ips[0]: is number");
+    refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "[5]"), "ips[0]: is whole number");
     refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "[\"10.1.10.5/24\"]"), "ips[0]: ");
     refused(WITH("a", "eth0", "0a:58:0a:01:0a:05", "[\"10.1.10.5\", \"10.1.10.5\"]"), "ips[1]: ");
     refused(WITH("a", "eth0", "0a:58:0a:01:0a:05",
@@ -166,6 +166,19 @@ static void test_check_compares_only_what_is_given(void **state)
     json_destroy(all);
 }
 
+static void test_excerpts_end_with_a_whole_character(void **state)
+{
+    char text[200] = "a";
+
+    (void)state;
+    assert_int_equal(fault_excerpt(text), 1);
+    for (unsigned i = 0; i < 60; i++)
+        strcat(text, "\xc3\xa9"); // U+00E9
+    assert_int_equal(fault_excerpt(text), 63);
+    assert_int_equal(fault_excerpt(text + 1), 64);
+    assert_int_equal(fault_excerpt(text + 121 - 64), 64);
+}
+
 static void test_every_code_is_documented(void **state)
 {
     FILE *file = fopen(DOCUMENT, "r");
@@ -194,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_values_are_checked),
         cmocka_unit_test(test_reading_methods_take_nothing),
         cmocka_unit_test(test_check_compares_only_what_is_given),
+        cmocka_unit_test(test_excerpts_end_with_a_whole_character),
         cmocka_unit_test(test_every_code_is_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,9 @@ static void test_garbage_closes_only_its_connection(void **state)
         "\x01\x02\xff",
         "{} {}",
         "{\"id\": 1, \"method\": 5, \"params\": []}",
+        "{\"id\": 1, \"method\": \"\xff\xfe\", \"params\": []}",
+        "{\"id\": \"\xed\xa0\x80\", \"method\": \"hello\", \"params\": []}",
+        "{\"id\": 1, \"method\": \"hello\", \"params\": [{\"a\": [\"\xc0\x80\"]}]}",
     };
     int good = client();
 
