@@ -256,11 +256,13 @@ static int start(struct node *node, char **error)
     }
     node->netdevs = true;
     rules_init(config->offload);
-    err = uplinks_open(config, error);
-    if (!err)
-        err = add_default_rules(node, error);
+    // The pods before the uplinks: a ToR must not be told that a pod is unreachable which is only
+    // not open yet.
+    err = add_default_rules(node, error);
     if (!err)
         err = attachments_open(config, node->state, error);
+    if (!err)
+        err = uplinks_open(config, error);
     if (err)
         return err;
     err = unixctl_server_create(node->ctl_path, &node->unixctl);
