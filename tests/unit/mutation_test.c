@@ -4,7 +4,8 @@
 // else.
 //
 // SLUICE_FRAMES: how many (default 1,000,000). SLUICE_SEED: of the random numbers (default: of the
-// time; printed).
+// time; printed). SLUICE_WORKERS: 1 or 2 (default 1); two hand frames to each other, as a ring has
+// one queue.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -225,7 +226,7 @@ static int start(void **state)
     b6 = ip(B6);
     node4 = ip("10.1.0.9");
     node6 = ip("fd00:0::9");
-    node_start(1);
+    node_start(getenv("SLUICE_WORKERS") ? (unsigned)atoi(getenv("SLUICE_WORKERS")) : 1);
     return 0;
 }
 
