@@ -21,12 +21,12 @@ static void put(struct exact4 *table, rte_be32_t key, const struct fwd_entry *en
 {
     uint32_t at = exact4_hash(key) & table->mask;
 
-    while (table->slots[at].key != EXACT4_EMPTY && table->slots[at].key != EXACT4_DELETED)
+    while (table->slots[at].key & EXACT4_KEY)
         at = (at + 1) & table->mask;
     table->n++;
     table->n_taken += table->slots[at].key == EXACT4_EMPTY;
     table->slots[at].entry = *entry;
-    store_release(&table->slots[at].key, key);
+    store_release(&table->slots[at].key, EXACT4_KEY | key);
 }
 
 int exact4_add(struct exact4 **published, rte_be32_t key, const struct fwd_entry *entry)
@@ -39,8 +39,8 @@ int exact4_add(struct exact4 **published, rte_be32_t key, const struct fwd_entry
         if (!larger)
             return -ENOMEM;
         for (uint32_t at = 0; at <= table->mask; at++)
-            if (table->slots[at].key != EXACT4_EMPTY && table->slots[at].key != EXACT4_DELETED)
-                put(larger, table->slots[at].key, &table->slots[at].entry);
+            if (table->slots[at].key & EXACT4_KEY)
+                put(larger, (rte_be32_t)table->slots[at].key, &table->slots[at].entry);
         store_release(published, larger);
         rcu_wait();
         rte_free(table);

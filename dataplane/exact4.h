@@ -12,14 +12,16 @@
 
 #include "dataplane/internal.h"
 
-// No pod has these addresses (RFC 1122 section 3.2.1.3).
-#define EXACT4_EMPTY   RTE_BE32(0)
-#define EXACT4_DELETED RTE_BE32(0xffffffff)
+// A slot's key: an address and EXACT4_KEY, or one of these, which no address equals: a packet may
+// be for 0.0.0.0 or 255.255.255.255 as well.
+#define EXACT4_EMPTY   0
+#define EXACT4_DELETED 1
+#define EXACT4_KEY     (UINT64_C(1) << 32)
 
 struct exact4_slot {
-    rte_be32_t key;
+    uint64_t key;
     struct fwd_entry entry;
-    uint32_t unused[2];
+    uint32_t unused;
 };
 _Static_assert(sizeof(struct exact4_slot) == 32, "two slots to a cache line");
 
@@ -48,9 +50,9 @@ static inline uint32_t exact4_hash(rte_be32_t key)
 static inline struct fwd_entry *exact4_find(struct exact4 *table, rte_be32_t key, uint32_t hash)
 {
     for (uint32_t at = hash & table->mask;; at = (at + 1) & table->mask) {
-        rte_be32_t found = load_acquire(&table->slots[at].key);
+        uint64_t found = load_acquire(&table->slots[at].key);
 
-        if (likely(found == key))
+        if (likely(found == (EXACT4_KEY | key)))
             return &table->slots[at].entry;
         if (likely(found == EXACT4_EMPTY))
             return NULL;

@@ -420,6 +420,10 @@ static void drops_malformed_headers(void **state)
     assert_dropped(POD_A, &f, DROP_link_local);
     frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, "127.0.0.1", 20);
     assert_dropped(POD_A, &f, DROP_martian);
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, "0.0.0.0", 20);
+    assert_dropped(POD_A, &f, DROP_martian);
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, "255.255.255.255", 20);
+    assert_dropped(POD_A, &f, DROP_multicast);
     assert_nothing_left();
 }
 
