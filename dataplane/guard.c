@@ -42,7 +42,10 @@ void guard4(struct worker *w, struct burst *b)
             passed[own].packets++;
             passed[own].bytes += p->mbuf->pkt_len;
             p->gateway = guard->v4[own].gateway;
-            b->v4[kept++] = *p;
+            // A packet just written in parts is slow to copy whole.
+            if (unlikely(kept != i))
+                b->v4[kept] = *p;
+            kept++;
         }
     }
     b->n4 = kept;
@@ -72,7 +75,9 @@ void guard6(struct worker *w, struct burst *b)
             w->rules[own->slot].packets++;
             w->rules[own->slot].bytes += p->mbuf->pkt_len;
             p->gateway = own->gateway;
-            b->v6[kept++] = *p;
+            if (unlikely(kept != i))
+                b->v6[kept] = *p;
+            kept++;
         }
     }
     b->n6 = kept;

@@ -94,10 +94,10 @@ static inline bool ip6_is_nd(const struct rte_ipv6_hdr *ip)
 // send (RFC 2131 section 4.1, RFC 8415 section 7.2).
 static inline bool udp_is_control(const struct rte_udp_hdr *udp, uint16_t dhcp_server)
 {
-    uint16_t dst = rte_be_to_cpu_16(udp->dst_port);
+    rte_be16_t dst = udp->dst_port;
 
-    return udp->src_port == rte_cpu_to_be_16(dhcp_server) || (uint16_t)(dst - 3784) <= 1 ||
-           dst == 4784 || dst == 6784;
+    return udp->src_port == rte_cpu_to_be_16(dhcp_server) || dst == RTE_BE16(3784) ||
+           dst == RTE_BE16(3785) || dst == RTE_BE16(4784) || dst == RTE_BE16(6784);
 }
 
 static inline bool ipv4_is_control(const struct rte_ipv4_hdr *ip)

@@ -15,24 +15,23 @@ static const uint8_t l4_min[256] = {
     [IPPROTO_ICMP] = 8, [IPPROTO_ICMPV6] = 4,
 };
 
-// RFC 1071. Most headers have no options: five words, without a loop.
+// RFC 1071: a sound header's words add up to 0 in one's complement, that is modulo 0xffff, whatever
+// their width.
 static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
                                unsigned ihl)
 {
+    uint64_t first, second;
+    uint32_t third;
+
     if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
         return true;
-    if (likely(ihl == sizeof *ip)) {
-        uint32_t words[5];
-        uint64_t sum;
-
-        memcpy(words, ip, sizeof words);
-        sum = (uint64_t)words[0] + words[1] + words[2] + words[3] + words[4];
-        sum = (sum & 0xffffffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        return (sum & 0xffff) + (sum >> 16) == 0xffff;
-    }
-    return rte_raw_cksum(ip, ihl) == 0xffff;
+    if (unlikely(ihl != sizeof *ip))
+        return rte_raw_cksum(ip, ihl) == 0xffff;
+    memcpy(&first, ip, sizeof first);
+    memcpy(&second, (const uint8_t *)ip + 8, sizeof second);
+    memcpy(&third, (const uint8_t *)ip + 16, sizeof third);
+    return ((first >> 32) + (uint32_t)first + (second >> 32) + (uint32_t)second + third) % 0xffff ==
+           0;
 }
 
 // RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound.
@@ -44,9 +43,14 @@ static inline enum drop_reason ipv4_check(const struct port *port, const struct 
 
     if (unlikely(avail < sizeof *ip))
         return DROP_ipv4_header;
-    ihl = (ip->version_ihl & 15) * 4;
+    ihl = sizeof *ip;
     total = rte_be_to_cpu_16(ip->total_length);
-    if (unlikely(ip->version_ihl >> 4 != 4 || ihl < sizeof *ip || total < ihl || total > avail))
+    if (unlikely(ip->version_ihl != RTE_IPV4_VHL_DEF)) { // options, or unsound
+        ihl = (ip->version_ihl & 15) * 4;
+        if (ip->version_ihl >> 4 != 4 || ihl < sizeof *ip)
+            return DROP_ipv4_header;
+    }
+    if (unlikely(total < ihl || total > avail))
         return DROP_ipv4_header;
     if (unlikely(!ipv4_sum_ok(m, ip, ihl)))
         return DROP_ipv4_checksum;
