@@ -40,9 +40,23 @@ static bool have_hugepages(unsigned memory_mb)
     return free_kb >= (uint64_t)memory_mb * 1024;
 }
 
-// EAL's arguments. The main lcore, the control thread, may run on all CPUs that the process may;
-// each worker is pinned to its own.
-static int eal_start(const struct dp_config *config, bool hugepages, char **error)
+// The CPUs for the control thread: all that the process may use but the workers', if that leaves
+// any.
+static void control_cpus(const struct dp_config *config, cpu_set_t *cpus)
+{
+    cpu_set_t allowed;
+
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    *cpus = allowed;
+    for (unsigned i = 0; i < config->n_workers; i++)
+        CPU_CLR(config->worker_cpus[i], cpus);
+    if (!CPU_COUNT(cpus))
+        *cpus = allowed;
+}
+
+// EAL's arguments: the main lcore, the control thread, on its CPUs; each worker on its own.
+static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool hugepages,
+                     char **error)
 {
     char lcores[2048], memory[16];
     // An allow list that allows nothing: no PCI device is probed before its port is added.
@@ -58,13 +72,11 @@ static int eal_start(const struct dp_config *config, bool hugepages, char **erro
                     hugepages ? "--in-memory" : "--no-huge",
                     "--no-shconf",
                     NULL};
-    cpu_set_t allowed;
     int at, ret;
 
-    sched_getaffinity(0, sizeof allowed, &allowed);
     at = snprintf(lcores, sizeof lcores, "0@(");
     for (int cpu = 0, n = 0; cpu < CPU_SETSIZE && at < (int)sizeof lcores; cpu++)
-        if (CPU_ISSET(cpu, &allowed))
+        if (CPU_ISSET(cpu, cpus))
             at += snprintf(lcores + at, sizeof lcores - (size_t)at, "%s%d", n++ ? "," : "", cpu);
     at += snprintf(lcores + at, sizeof lcores - (size_t)at, ")");
     for (unsigned i = 0; i < config->n_workers && at < (int)sizeof lcores; i++)
@@ -84,14 +96,12 @@ static int eal_start(const struct dp_config *config, bool hugepages, char **erro
 static int tables_init(char **error)
 {
     size_t size = rte_rcu_qsbr_get_memsize(dp.config.n_workers);
-    // Each mbuf holds a whole frame; net_af_packet and others want room for 1,500 bytes in any
-    // case.
-    unsigned frame = RTE_MAX(dp.config.mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN, 1920u);
+    // Each mbuf holds a whole frame, and what net_af_packet might put into it.
+    unsigned frame = af_packet_slot(dp.config.mtu);
 
     dp.rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
     dp.pool = rte_pktmbuf_pool_create("mbufs", dp.config.mbufs, 256, 0,
-                                      (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_ALIGN(frame, 64u)),
-                                      SOCKET_ID_ANY);
+                                      (uint16_t)(RTE_PKTMBUF_HEADROOM + frame), SOCKET_ID_ANY);
     dp.punt = rte_ring_create("punt", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.members = calloc(1, sizeof *dp.members);
     if (!dp.rcu || !dp.pool || !dp.punt || !dp.members ||
@@ -108,17 +118,17 @@ static int tables_init(char **error)
 
 int dp_init(const struct dp_config *config, bool *hugepages, char **error)
 {
-    cpu_set_t allowed;
+    cpu_set_t cpus;
     int ret;
 
     dp.config = *config;
     *hugepages = have_hugepages(config->memory_mb);
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    ret = eal_start(config, *hugepages, error);
+    control_cpus(config, &cpus);
+    ret = eal_start(config, &cpus, *hugepages, error);
     if (ret)
         return ret;
-    // EAL pins its caller; threads made later must not inherit that.
-    sched_setaffinity(0, sizeof allowed, &allowed);
+    // EAL pins its caller to one of them; threads made later must not inherit that.
+    sched_setaffinity(0, sizeof cpus, &cpus);
     dp.tsc_hz = rte_get_tsc_hz();
     ret = tables_init(error);
     if (!ret)

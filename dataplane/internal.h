@@ -65,9 +65,10 @@ struct port {
 struct poll_entry {
     struct port *port;
     uint16_t queue;
+    uint16_t empty; // polls in a row that found nothing; the worker's own
 };
 
-// What a worker polls. Never changed once published.
+// What a worker polls. The control thread never changes it once published.
 struct poll_list {
     unsigned n;
     struct poll_entry entry[];
@@ -225,8 +226,30 @@ int if_up(const char *netdev);
 
 // port.c
 void ports_close(void);
-uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
-uint16_t port_tx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+
+static inline uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs,
+                               uint16_t n)
+{
+    return port->xdp ? xdp_rx(port->xdp, queue, mbufs, n)
+                     : rte_eth_rx_burst(port->ethdev, queue, mbufs, n);
+}
+
+static inline uint16_t port_tx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs,
+                               uint16_t n)
+{
+    return port->xdp ? xdp_tx(port->xdp, queue, mbufs, n)
+                     : rte_eth_tx_burst(port->ethdev, queue, mbufs, n);
+}
+
+// The size of a frame's place in net_af_packet's rings: for the kernel's header (66 bytes),
+// Ethernet, two VLAN tags and IP. Places must fill pages; and the driver refuses mbufs that are
+// smaller.
+static inline unsigned af_packet_slot(unsigned mtu)
+{
+    unsigned need = 66 + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + mtu;
+
+    return need <= 2048 ? 2048 : RTE_ALIGN(need, 4096u);
+}
 
 static inline void drop(struct worker *w, const struct port *port, struct rte_mbuf *m,
                         enum drop_reason reason)

@@ -30,18 +30,6 @@ __attribute__((format(printf, 3, 4))) static int fail(int code, char **error, co
     return code;
 }
 
-uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
-{
-    return port->xdp ? xdp_rx(port->xdp, queue, mbufs, n)
-                     : rte_eth_rx_burst(port->ethdev, queue, mbufs, n);
-}
-
-uint16_t port_tx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n)
-{
-    return port->xdp ? xdp_tx(port->xdp, queue, mbufs, n)
-                     : rte_eth_tx_burst(port->ethdev, queue, mbufs, n);
-}
-
 static bool ethdev_in_use(uint16_t ethdev)
 {
     for (unsigned no = 1; no <= PORT_MAX; no++)
@@ -159,11 +147,12 @@ static int open_dpdk(struct port *port, const char *devargs, char **error)
 
 static int open_af_packet(struct port *port, char **error)
 {
+    unsigned slot = af_packet_slot(dp.config.mtu);
     char devargs[256];
 
     snprintf(devargs, sizeof devargs,
-             "net_af_packet%u,iface=%s,qpairs=1,blocksz=4096,framesz=2048,framecnt=%u", port->no,
-             port->info.params.netdev, POD_RING);
+             "net_af_packet%u,iface=%s,qpairs=1,blocksz=%u,framesz=%u,framecnt=%u", port->no,
+             port->info.params.netdev, RTE_MAX(slot, 4096u), slot, POD_RING);
     port->info.driver = DP_DRIVER_AF_PACKET;
     return open_dpdk(port, devargs, error);
 }
