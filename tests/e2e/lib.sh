@@ -114,13 +114,6 @@ finish() {
 	exit
 }
 
-# It is gone, or waits only for its parent to notice, which may take seconds.
-process_ended() {
-	local state
-	state=$(process_state "$1") || return 0
-	[ "$state" = Z ]
-}
-
 daemon_stops_in_time() {
 	local pid start end
 	pid=$(lab daemon pid) || return 1
