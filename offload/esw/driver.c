@@ -20,8 +20,6 @@ RTE_LOG_REGISTER(esw_log, pmd.net.esw, NOTICE);
 
 static TAILQ_HEAD(, esw) esws = TAILQ_HEAD_INITIALIZER(esws);
 
-static const char *const keys[] = {"wire0", "wire1", "vfs", "vf", "representor", "cpu", NULL};
-
 struct esw_port *esw_port_of_ethdev(const struct esw *esw, uint16_t port_id)
 {
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
@@ -117,8 +115,10 @@ static void rescan(void *arg)
 struct arguments {
     const char *wires[ESW_WIRES_MAX];
     const char *vf;
+    const char *control;
     unsigned n_vfs;
     int cpu;
+    struct esw_faults faults;
 };
 
 static int parse_number(const char *key, const char *value, unsigned max, unsigned *number)
@@ -137,7 +137,8 @@ static int parse_number(const char *key, const char *value, unsigned max, unsign
 static int parse_argument(const char *key, const char *value, void *arg)
 {
     struct arguments *arguments = arg;
-    unsigned cpu;
+    unsigned cpu = 0;
+    int ret;
 
     if (!value)
         value = "";
@@ -149,10 +150,18 @@ static int parse_argument(const char *key, const char *value, void *arg)
         arguments->vf = value;
     else if (!strcmp(key, "vfs"))
         return parse_number(key, value, ESW_VFS_MAX, &arguments->n_vfs);
-    else if (!strcmp(key, "cpu") && parse_number(key, value, CPU_SETSIZE - 1, &cpu) == 0)
+    else if (!strcmp(key, "cpu")) {
+        ret = parse_number(key, value, CPU_SETSIZE - 1, &cpu);
         arguments->cpu = (int)cpu;
-    else if (!strcmp(key, "cpu"))
-        return -EINVAL;
+        return ret;
+    } else if (!strcmp(key, "control"))
+        arguments->control = value;
+    else if (strcmp(key, "representor")) {
+        ret = esw_fault_set(&arguments->faults, key, value);
+        if (ret)
+            ESW_LOG(ERR, "%s=%s: no such %s\n", key, value, ret == -ENOENT ? "name" : "value");
+        return ret;
+    }
     return 0;
 }
 
@@ -220,6 +229,7 @@ static int open_ports(struct esw *esw, const struct arguments *arguments, unsign
 static void esw_free(struct esw *esw)
 {
     esw_switch_stop(esw);
+    esw_control_close(esw);
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
         uint16_t port_id = esw->ports[i].port_id;
 
@@ -256,7 +266,8 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     esw->n_wires = arguments->wires[1] ? 2 : 1;
     esw->n_vfs = arguments->n_vfs;
     esw->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
-    esw->epoll = esw->wake = -1;
+    esw->epoll = esw->wake = esw->control = -1;
+    esw->faults = arguments->faults;
     pthread_mutex_init(&esw->lock, NULL);
     TAILQ_INIT(&esw->flows);
     esw->table = esw_table_create();
@@ -267,6 +278,8 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
         *err = rte_eth_switch_domain_alloc(&esw->domain_id);
     if (*err == 0)
         *err = open_ports(esw, arguments, number);
+    if (*err == 0 && arguments->control)
+        *err = esw_control_open(esw, arguments->control);
     if (*err == 0)
         *err = esw_switch_start(esw);
     if (*err == 0)
@@ -291,9 +304,10 @@ static int probe(struct rte_vdev_device *vdev)
         ESW_LOG(ERR, "%s: a name must be " NAME "0 to " NAME "99\n", rte_vdev_device_name(vdev));
         return ret;
     }
-    list = rte_kvargs_parse(args, keys);
+    esw_fault_init(&arguments.faults);
+    list = rte_kvargs_parse(args, NULL);
     if (!list) {
-        ESW_LOG(ERR, "%s: %s: unknown or malformed arguments\n", rte_vdev_device_name(vdev), args);
+        ESW_LOG(ERR, "%s: %s: malformed arguments\n", rte_vdev_device_name(vdev), args);
         return -EINVAL;
     }
     ret = rte_kvargs_process(list, NULL, parse_argument, &arguments);
@@ -339,4 +353,15 @@ RTE_PMD_REGISTER_PARAM_STRING(net_esw, "wire0=<netdev>|tap:<name>|ring|null "
                                        "vfs=<number> "
                                        "vf=tap:<prefix>|ring|null "
                                        "representor=vf[<list>]|pf<n> "
-                                       "cpu=<number>");
+                                       "cpu=<number> "
+                                       "control=<path> "
+                                       "rules=<number> "
+                                       "latency_us=<number> "
+                                       "refuse_every=<number> "
+                                       "refuse_permille=<number> "
+                                       "lose_permille=<number> "
+                                       "alter_permille=<number> "
+                                       "without=<item or action>[+...] "
+                                       "counters_stuck=0|1 "
+                                       "links_down=<mask> "
+                                       "seed=<number>");

@@ -19,6 +19,7 @@
 #include <rte_flow_driver.h>
 #include <rte_ring.h>
 
+#include "offload/esw/fault.h"
 #include "offload/esw/packet.h"
 #include "offload/esw/table.h"
 
@@ -111,6 +112,11 @@ struct esw {
     struct esw_table *table;
     struct esw_flows flows;
     unsigned n_from_app_rules; // rules that match what ethdevs send
+    struct esw_faults faults;
+
+    bool unplugged; // under no lock, atomic
+    int control;    // socket, or -1
+    char control_path[108];
 };
 
 extern int esw_log;
@@ -143,4 +149,6 @@ bool esw_backend_link(const struct esw_port *port);
 
 // flow.c
 extern const struct rte_flow_ops esw_flow_ops;
+// Both under esw.lock. All rules go from the e-switch; the second: and their handles.
+void esw_flow_lose_all(struct esw *esw);
 void esw_flow_forget_all(struct esw *esw);

@@ -40,6 +40,10 @@ static int send_one(struct esw_txq *txq, const struct rte_mbuf *mbuf)
 
     if (mbuf->pkt_len > ESW_FRAME_MAX)
         return -EMSGSIZE;
+    if (__atomic_load_n(&port->esw->unplugged, __ATOMIC_RELAXED))
+        return -ENODEV;
+    if (port->is_wire && !__atomic_load_n(&port->link, __ATOMIC_RELAXED))
+        return -ENETDOWN;
     frame = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, copy);
     if (!__atomic_load_n(&port->esw->n_from_app_rules, __ATOMIC_RELAXED))
         return esw_backend_send(port, frame, mbuf->pkt_len);
@@ -388,7 +392,8 @@ static int init(struct rte_eth_dev *dev, void *arg)
     data->mac_addrs[0] = port->mac;
     data->promiscuous = 1;
     data->all_multicast = 1;
-    data->dev_flags |= RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
+    data->dev_flags |=
+        RTE_ETH_DEV_INTR_LSC | RTE_ETH_DEV_INTR_RMV | RTE_ETH_DEV_AUTOFILL_QUEUE_XSTATS;
     if (port->index > 0) {
         data->dev_flags |= RTE_ETH_DEV_REPRESENTOR;
         data->representor_id = port->is_wire ? port->no : ESW_WIRES_MAX + port->no;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 
@@ -18,6 +19,35 @@ static int refuse(struct rte_flow_error *error, int err, const char *message)
     return rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, message);
 }
 
+static int unplugged(const struct esw *esw, struct rte_flow_error *error)
+{
+    if (!__atomic_load_n(&esw->unplugged, __ATOMIC_RELAXED))
+        return 0;
+    return refuse(error, ENODEV, "the device is gone");
+}
+
+static void wait_latency(const struct esw *esw)
+{
+    uint32_t us = __atomic_load_n(&esw->faults.latency_us, __ATOMIC_RELAXED);
+
+    if (us)
+        usleep(us);
+}
+
+// Under esw.lock.
+static int parse(const struct esw_port *port, const struct rte_flow_attr *attr,
+                 const struct rte_flow_item pattern[], const struct rte_flow_action actions[],
+                 struct esw_program *program, struct rte_flow_error *error)
+{
+    int ret = unplugged(port->esw, error);
+
+    if (ret == 0)
+        ret = esw_parse(port, attr, pattern, actions, program, error);
+    if (ret == 0)
+        ret = esw_fault_capable(&port->esw->faults, pattern, actions, error);
+    return ret;
+}
+
 static int validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
                     const struct rte_flow_item pattern[], const struct rte_flow_action actions[],
                     struct rte_flow_error *error)
@@ -27,9 +57,28 @@ static int validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
     int ret;
 
     pthread_mutex_lock(&port->esw->lock);
-    ret = esw_parse(port, attr, pattern, actions, &program, error);
+    ret = parse(port, attr, pattern, actions, &program, error);
     pthread_mutex_unlock(&port->esw->lock);
     return ret;
+}
+
+// Puts the rule into the table, if no fault loses it.
+static int insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_error *error)
+{
+    int ret = esw_fault_refuse(&esw->faults, esw_table_size(esw->table), error);
+
+    if (ret)
+        return ret;
+    if (esw_fault_lose(&esw->faults))
+        return 0;
+    ret = esw_table_add(esw->table, flow);
+    if (ret == -EEXIST)
+        return refuse(error, EEXIST, "there is such a rule already");
+    if (ret)
+        return refuse(error, -ret, "no memory for the rule");
+    flow->there = true;
+    esw_fault_alter(&esw->faults, &flow->program, esw->n_wires + esw->n_vfs);
+    return 0;
 }
 
 static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
@@ -45,20 +94,16 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
         refuse(error, ENOMEM, "no memory");
         return NULL;
     }
+    wait_latency(esw);
     pthread_mutex_lock(&esw->lock);
-    ret = esw_parse(port, attr, pattern, actions, &flow->program, error);
-    if (ret == 0) {
-        ret = esw_table_add(esw->table, flow);
-        if (ret == -EEXIST)
-            refuse(error, EEXIST, "there is such a rule already");
-        else if (ret)
-            refuse(error, -ret, "no memory for the rule");
-    }
+    ret = parse(port, attr, pattern, actions, &flow->program, error);
+    if (ret == 0)
+        ret = insert(esw, flow, error);
     if (ret == 0) {
         flow->owner = port->index;
         flow->last_hit_tsc = rte_rdtsc();
         TAILQ_INSERT_TAIL(&esw->flows, flow, next);
-        esw->n_from_app_rules += flow->program.from_app;
+        esw->n_from_app_rules += flow->there && flow->program.from_app;
     }
     pthread_mutex_unlock(&esw->lock);
     if (ret == 0)
@@ -67,13 +112,29 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
     return NULL;
 }
 
-// Under esw.lock.
+// Under esw.lock, as the next three.
+static void lose(struct esw *esw, struct rte_flow *flow)
+{
+    if (!flow->there)
+        return;
+    esw_table_del(esw->table, flow);
+    flow->there = false;
+    esw->n_from_app_rules -= flow->program.from_app;
+}
+
 static void forget(struct esw *esw, struct rte_flow *flow)
 {
-    esw_table_del(esw->table, flow);
+    lose(esw, flow);
     TAILQ_REMOVE(&esw->flows, flow, next);
-    esw->n_from_app_rules -= flow->program.from_app;
     free(flow);
+}
+
+void esw_flow_lose_all(struct esw *esw)
+{
+    struct rte_flow *flow;
+
+    TAILQ_FOREACH(flow, &esw->flows, next)
+    lose(esw, flow);
 }
 
 void esw_flow_forget_all(struct esw *esw)
@@ -88,7 +149,11 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *flow, struct rte_fl
 {
     struct esw *esw = port_of(dev)->esw;
 
-    (void)error;
+    int ret = unplugged(esw, error);
+
+    if (ret)
+        return ret;
+    wait_latency(esw);
     pthread_mutex_lock(&esw->lock);
     forget(esw, flow);
     pthread_mutex_unlock(&esw->lock);

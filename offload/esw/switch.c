@@ -88,7 +88,7 @@ static void to_app(struct esw_port *port, const struct packet *packet)
 
 static void to_wire_or_vf(struct esw_port *port, const struct packet *packet, bool by_rule)
 {
-    if (esw_backend_send(port, packet->frame, packet->length)) {
+    if ((port->is_wire && !port->link) || esw_backend_send(port, packet->frame, packet->length)) {
         port->out_failed++;
         return;
     }
@@ -231,8 +231,10 @@ void esw_switch_frame(struct esw_port *port, bool from_app, uint8_t *frame, uint
                 to_app(port, &packet);
             return;
         }
-        flow->hits++;
-        flow->bytes += packet.length;
+        if (!port->esw->faults.counters_stuck) {
+            flow->hits++;
+            flow->bytes += packet.length;
+        }
         flow->last_hit_tsc = rte_rdtsc();
         flow->aged = false;
         if (!run(&packet, &flow->program, &group))
@@ -259,7 +261,13 @@ static unsigned poll_port(struct esw_port *port, uint8_t *frame)
             }
             break;
         }
+        if (__atomic_load_n(&port->esw->unplugged, __ATOMIC_RELAXED))
+            continue;
         pthread_mutex_lock(&port->esw->lock);
+        if (port->is_wire && !port->link) {
+            pthread_mutex_unlock(&port->esw->lock);
+            continue;
+        }
         count(&port->from, (uint32_t)length);
         esw_switch_frame(port, false, frame, (uint32_t)length);
         pthread_mutex_unlock(&port->esw->lock);
@@ -275,6 +283,8 @@ static void watch_links(struct esw *esw)
         struct rte_eth_dev *ethdev;
 
         pthread_mutex_lock(&esw->lock);
+        if (esw->faults.links_down & (1u << port->no))
+            link = false;
         changed = link != port->link;
         port->link = link;
         ethdev = port->ethdev;
@@ -323,7 +333,9 @@ static void *run_thread(void *arg)
         uint64_t now = rte_rdtsc();
 
         for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr)
+            if (events[i].data.ptr == esw)
+                esw_control_receive(esw);
+            else if (events[i].data.ptr)
                 poll_port(events[i].data.ptr, frame);
         }
         if (rings && poll_rings(esw, frame) == 0 && n <= 0)
@@ -347,6 +359,9 @@ int esw_switch_start(struct esw *esw)
     if (esw->epoll < 0 || esw->wake < 0)
         return -errno;
     if (epoll_ctl(esw->epoll, EPOLL_CTL_ADD, esw->wake, &event))
+        return -errno;
+    event.data.ptr = esw;
+    if (esw->control >= 0 && epoll_ctl(esw->epoll, EPOLL_CTL_ADD, esw->control, &event))
         return -errno;
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
         struct esw_port *port = &esw->ports[i];

@@ -58,7 +58,8 @@ struct rte_flow {
     uint16_t owner;  // index of the port on whose ethdev it was created
     uint64_t hits, bytes;
     uint64_t last_hit_tsc;
-    bool aged; // told of
+    bool aged;  // told of
+    bool there; // in the table: not lost by a fault
     struct esw_program program;
 };
 

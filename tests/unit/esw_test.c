@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -500,7 +502,7 @@ static void test_rule_on_representor(void **state)
 
 static void start(uint16_t id)
 {
-    struct rte_eth_conf conf = {.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE};
+    struct rte_eth_conf conf = {.intr_conf.lsc = 1};
 
     assert_int_equal(rte_eth_dev_configure(id, 1, 1, &conf), 0);
     assert_int_equal(rte_eth_rx_queue_setup(id, 0, 64, SOCKET_ID_ANY, NULL, pool), 0);
@@ -580,13 +582,269 @@ static void test_xstats_tell_the_way(void **state)
     destroy(flow);
 }
 
-static int setup(void **state)
+static char control_path[64];
+
+// One datagram to the control socket; the answer.
+static const char *control(const char *words)
 {
-    char devargs[64];
+    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
+    static char answer[4096];
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ssize_t n;
+
+    strcpy(to.sun_path, control_path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0); // a free name
+    assert_int_equal(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)),
+                     strlen(words));
+    n = recv(fd, answer, sizeof(answer) - 1, 0);
+    assert_true(n > 0);
+    answer[n] = 0;
+    close(fd);
+    return answer;
+}
+
+static struct rte_flow *try_create(uint32_t dst, struct rte_flow_error *error)
+{
+    struct rule rule = forward(dst, VF1);
+    struct flow flow;
+    char *sentence;
+
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &sentence), 0);
+    return rte_flow_create(ethdev[WIRE], &flow.attr, flow.items, flow.actions, error);
+}
+
+static void test_control_socket(void **state)
+{
+    (void)state;
+    assert_string_equal(control("rules=5 refuse_every=0 rules=0"), "ok\n");
+    assert_string_equal(control("nonsense=1"), "error: nonsense: no such name\n");
+    assert_string_equal(control("rules=-1"), "error: rules: no such value\n");
+    assert_string_equal(control("without=count+teleport"), "error: without: no such value\n");
+    assert_string_equal(control("links_down=4"), "error: links_down: no such value\n");
+    assert_non_null(strstr(control("status"), "rules 0 "));
+}
+
+static void test_full(void **state)
+{
+    struct rte_flow_error error;
+    struct rte_flow *flows[2];
 
     (void)state;
+    control("rules=2");
+    flows[0] = try_create(1, &error);
+    flows[1] = try_create(2, &error);
+    assert_true(flows[0] && flows[1]);
+    assert_null(try_create(3, &error));
+    assert_int_equal(rte_errno, ENOSPC);
+    destroy(flows[0]);
+    flows[0] = try_create(3, &error);
+    assert_non_null(flows[0]);
+    destroy(flows[0]);
+    destroy(flows[1]);
+    control("rules=0");
+}
+
+static void test_refusals_on_demand(void **state)
+{
+    struct rte_flow *flows[9];
+    struct rte_flow_error error;
+    unsigned refused = 0;
+
+    (void)state;
+    control("refuse_every=3");
+    for (unsigned i = 0; i < 9; i++) {
+        flows[i] = try_create(i + 1, &error);
+        assert_int_equal(flows[i] == NULL, i % 3 == 2);
+    }
+    for (unsigned i = 0; i < 9; i++) {
+        if (flows[i])
+            destroy(flows[i]);
+    }
+    // The same seed, the same refusals.
+    for (int times = 0; times < 2; times++) {
+        unsigned mask = 0;
+
+        control("refuse_every=0 refuse_permille=500 seed=7");
+        for (unsigned i = 0; i < 9; i++) {
+            flows[i] = try_create(i + 1, &error);
+            mask |= !flows[i] << i;
+            if (flows[i])
+                destroy(flows[i]);
+        }
+        if (times)
+            assert_int_equal(mask, refused);
+        refused = mask;
+    }
+    assert_int_not_equal(refused, 0);
+    assert_int_not_equal(refused, 0x1ff);
+    control("refuse_permille=0");
+}
+
+static void test_without(void **state)
+{
+    struct rte_flow_error error;
+
+    (void)state;
+    control("without=ipv6+dec_ttl");
+    assert_null(try_create(1, &error));
+    assert_int_equal(rte_errno, ENOTSUP);
+    assert_int_equal(error.type, RTE_FLOW_ERROR_TYPE_ACTION);
+    control("without=ipv4");
+    assert_null(try_create(1, &error));
+    assert_int_equal(error.type, RTE_FLOW_ERROR_TYPE_ITEM);
+    control("without=ipv6");
+    destroy(try_create(1, &error));
+    control("without=");
+}
+
+// Create says yes, and the packets come to software; the handle can be destroyed as ever.
+static void test_lost_rules(void **state)
+{
+    struct frame frame = udp(1, 0x0a000002, 64, 53);
+    struct rte_flow_error error;
+    struct rte_flow *flow;
+
+    (void)state;
+    control("lose_permille=1000");
+    flow = try_create(0x0a000002, &error);
+    assert_non_null(flow);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    assert_int_equal(query(flow, false).hits, 0);
+    destroy(flow);
+    control("lose_permille=0");
+}
+
+static void test_altered_rules(void **state)
+{
+    struct frame frame = udp(1, 0x0a000002, 64, 53);
+    struct rte_flow_error error;
+    struct rte_flow *flow;
+    uint8_t data[2048];
+    size_t length;
+    bool to_app;
+    int side;
+
+    (void)state;
+    control("alter_permille=1000");
+    flow = try_create(0x0a000002, &error);
+    inject(VF0, &frame, sizeof(frame));
+    side = outcome(&to_app, data, &length);
+    assert_int_not_equal(side, -1);
+    assert_false(to_app);
+    assert_int_not_equal(side, VF1);
+    destroy(flow);
+    control("alter_permille=0");
+}
+
+static void test_stuck_counters(void **state)
+{
+    struct frame frame = udp(1, 0x0a000002, 64, 53), got;
+    struct rte_flow_error error;
+    struct rte_flow *flow = try_create(0x0a000002, &error);
+
+    (void)state;
+    control("counters_stuck=1");
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF1, false, &got);
+    assert_int_equal(query(flow, false).hits, 0);
+    control("counters_stuck=0");
+    inject(VF0, &frame, sizeof(frame));
+    expect(VF1, false, &got);
+    assert_int_equal(query(flow, false).hits, 1);
+    destroy(flow);
+}
+
+static unsigned n_events; // atomic: counted by the e-switch's thread
+
+static int event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
+{
+    (void)id, (void)type, (void)arg, (void)result;
+    __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void expect_events(unsigned n)
+{
+    for (int tries = 0; tries < 1000; tries++, usleep(1000)) {
+        if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
+            return;
+    }
+    assert_int_equal(n_events, n);
+}
+
+static void test_reset(void **state)
+{
+    struct frame frame = udp(1, 0x0a000002, 64, 53);
+    struct rte_flow_error error;
+    struct rte_flow *flow = try_create(0x0a000002, &error);
+
+    (void)state;
+    n_events = 0;
+    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    control("reset");
+    expect_events(1);
+    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    inject(VF0, &frame, sizeof(frame));
+    expect_same(VF0, true, &frame);
+    destroy(flow); // it is gone already
+    destroy(try_create(0x0a000002, &error));
+}
+
+static void test_link_loss(void **state)
+{
+    struct frame frame = udp(1, 2, 64, 53);
+    struct rte_eth_link link;
+
+    (void)state;
+    n_events = 0;
+    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    control("links_down=1");
+    expect_events(1);
+    rte_eth_link_get_nowait(ethdev[WIRE], &link);
+    assert_int_equal(link.link_status, RTE_ETH_LINK_DOWN);
+    inject(WIRE, &frame, sizeof(frame)); // vanishes
+    control("links_down=0");
+    expect_events(2);
+    rte_eth_link_get_nowait(ethdev[WIRE], &link);
+    assert_int_equal(link.link_status, RTE_ETH_LINK_UP);
+    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    frame = udp(1, 3, 64, 53);
+    inject(WIRE, &frame, sizeof(frame));
+    expect_same(WIRE, true, &frame);
+}
+
+// The last test, as nothing works after it.
+static void test_unplug(void **state)
+{
+    struct frame frame = udp(1, 2, 64, 53);
+    struct rte_flow_error error;
+    struct rte_mbuf *mbuf;
+
+    (void)state;
+    n_events = 0;
+    rte_eth_dev_callback_register(ethdev[VF0], RTE_ETH_EVENT_INTR_RMV, event, NULL);
+    control("unplug");
+    expect_events(1);
+    assert_null(try_create(1, &error));
+    assert_int_equal(rte_errno, ENODEV);
+    inject(VF0, &frame, sizeof(frame));
+    app_sends(VF1, &frame, sizeof(frame));
+    usleep(10000);
+    assert_int_equal(rte_eth_rx_burst(ethdev[VF0], 0, &mbuf, 1), 0);
+    assert_int_equal(rte_ring_count(ring(VF1, "out")), 0);
+}
+
+static int setup(void **state)
+{
+    char devargs[192];
+
+    (void)state;
+    snprintf(control_path, sizeof(control_path), "/tmp/esw_test.%d.sock", (int)getpid());
+    snprintf(devargs, sizeof(devargs),
+             "net_esw0,wire0=ring,vfs=4,vf=ring,representor=vf[0-2],control=%s", control_path);
     pool = rte_pktmbuf_pool_create("test", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (!pool || rte_dev_probe("net_esw0,wire0=ring,vfs=4,vf=ring,representor=vf[0-2]"))
+    if (!pool || rte_dev_probe(devargs))
         return -1;
     ethdev[WIRE] = find("net_esw0");
     for (int vf = 0; vf < N_VFS; vf++) {
@@ -604,7 +862,7 @@ static int teardown(void **state)
     (void)state;
     if (rte_eal_hotplug_remove("vdev", "net_esw0"))
         return -1;
-    return rte_mempool_avail_count(pool) == 1023 ? 0 : -1;
+    return rte_mempool_avail_count(pool) == 1023 && access(control_path, F_OK) ? 0 : -1;
 }
 
 int main(void)
@@ -627,6 +885,16 @@ int main(void)
         cmocka_unit_test(test_hotplug),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_xstats_tell_the_way),
+        cmocka_unit_test(test_control_socket),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_refusals_on_demand),
+        cmocka_unit_test(test_without),
+        cmocka_unit_test(test_lost_rules),
+        cmocka_unit_test(test_altered_rules),
+        cmocka_unit_test(test_stuck_counters),
+        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_link_loss),
+        cmocka_unit_test(test_unplug),
     };
     int failed;
 
