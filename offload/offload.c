@@ -20,7 +20,7 @@ struct offload_rule {
     TAILQ_ENTRY(offload_rule) next;
     struct rule rule;
     bool sayable;            // flow is built
-    bool blocked;            // only another rule keeps it out of the NIC
+    bool waiting;            // may go in when another rule has left the NIC or the table
     struct flow flow;        // created on flow.ethdev
     struct rte_flow *handle; // NULL: not in the NIC
     char *why_not;           // NULL: in the NIC, or memory was short
@@ -205,7 +205,7 @@ static bool same_eswitch(uint16_t a, uint16_t b)
 
 static void set_blocked(struct offload_rule *orule, const struct offload_rule *other)
 {
-    orule->blocked = true;
+    orule->waiting = true;
     if (other->rule.priority == orule->rule.priority)
         set_why_not(orule, "another rule of its priority matches some of its packets");
     else if (other->handle)
@@ -268,7 +268,7 @@ static void try(struct offload_rule *orule)
     const char *what;
     int err;
 
-    orule->blocked = false;
+    orule->waiting = false;
     if (build(orule, FLOW_REWRITE_SET))
         return;
     known = nics[flow->ethdev].rewrite;
@@ -287,6 +287,7 @@ static void try(struct offload_rule *orule)
     err = nic->n_rules ? 0 : add_exceptions(flow->ethdev, &what, &error);
     if (err) {
         set_refused(orule, flow->ethdev, err, &error, what);
+        orule->waiting = err == -ENOSPC || err == -EAGAIN;
         return;
     }
     orule->handle = create(flow, &err, &error);
@@ -294,6 +295,7 @@ static void try(struct offload_rule *orule)
         try_rewrite(orule, known == FLOW_REWRITE_SET ? FLOW_REWRITE_MODIFY : FLOW_REWRITE_SET);
     if (!orule->handle) {
         set_refused(orule, flow->ethdev, err, &error, NULL);
+        orule->waiting = err == -ENOSPC || err == -EAGAIN;
         if (!nic->n_rules)
             remove_exceptions(flow->ethdev);
         return;
@@ -354,7 +356,7 @@ void offload_remove(struct offload_rule *orule)
     // In the order of the list: what now goes in may let those below it in.
     TAILQ_FOREACH(other, table, next)
     {
-        if (other->blocked)
+        if (other->waiting)
             try(other);
     }
     free(orule->why_not);

@@ -27,6 +27,7 @@ static struct fake_driver {
     unsigned n;            // rules in it
     unsigned n_calls;      // of validate, create and destroy
     unsigned n_exceptions; // rules in it that leave packets to software
+    unsigned room;         // for rules that are no exceptions; 0: enough
     enum rte_flow_action_type refused_action;
     int refused_priority; // rte_flow's; -1: none
     bool no_proxy;
@@ -60,7 +61,8 @@ int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
             return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, actions,
                                       "action not to be had");
     }
-    if ((int)attr->priority == driver.refused_priority)
+    if ((int)attr->priority == driver.refused_priority ||
+        (driver.room && attr->priority > 0 && driver.n - driver.n_exceptions >= driver.room))
         return rte_flow_error_set(error, ENOSPC, RTE_FLOW_ERROR_TYPE_HANDLE, NULL, "full");
     return 0;
 }
@@ -356,6 +358,23 @@ static void test_full(void **state)
     offload_remove(low);
 }
 
+// Room comes when a rule goes.
+static void test_waits_for_room(void **state)
+{
+    struct offload_rule *rules[3];
+
+    (void)state;
+    driver.room = 2;
+    for (uint8_t i = 0; i < 3; i++)
+        rules[i] = add(pod(100, i, 32, 3));
+    assert_true(offload_in_nic(rules[0]) && offload_in_nic(rules[1]));
+    assert_why(rules[2], "No space left on device");
+    offload_remove(rules[0]);
+    assert_true(offload_in_nic(rules[2]));
+    offload_remove(rules[1]);
+    offload_remove(rules[2]);
+}
+
 static void test_same_priority(void **state)
 {
     struct offload_rule *a = add(pod(10, 5, 32, 3)), *b;
@@ -433,6 +452,7 @@ int main(void)
         TEST(test_higher_rule_missing),
         TEST(test_eviction_goes_on),
         TEST(test_full),
+        TEST(test_waits_for_room),
         TEST(test_same_priority),
         TEST(test_narrowed_rule),
         TEST(test_any_port_and_two_nics),
