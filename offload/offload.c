@@ -342,23 +342,28 @@ struct offload_rule *offload_add(const struct rule *rule)
     return orule;
 }
 
+// Tries the rules that wait, in the order of their tables: what goes in may let those below it in.
+static void try_waiting(void)
+{
+    struct offload_rule *orule;
+
+    for (unsigned i = 0; i < RULE_TABLE_N; i++) {
+        TAILQ_FOREACH(orule, &tables[i], next)
+        {
+            if (orule->waiting)
+                try(orule);
+        }
+    }
+}
+
 void offload_remove(struct offload_rule *orule)
 {
-    struct rule_list *table;
-    struct offload_rule *other;
-
     if (!orule)
         return;
-    table = &tables[orule->rule.table];
     if (orule->handle)
         take_out(orule);
-    TAILQ_REMOVE(table, orule, next);
-    // In the order of the list: what now goes in may let those below it in.
-    TAILQ_FOREACH(other, table, next)
-    {
-        if (other->waiting)
-            try(other);
-    }
+    TAILQ_REMOVE(&tables[orule->rule.table], orule, next);
+    try_waiting();
     free(orule->why_not);
     free(orule);
 }

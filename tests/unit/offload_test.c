@@ -362,11 +362,14 @@ static void test_full(void **state)
 static void test_waits_for_room(void **state)
 {
     struct offload_rule *rules[3];
+    struct rule other_table = pod(100, 2, 32, 3);
 
     (void)state;
     driver.room = 2;
-    for (uint8_t i = 0; i < 3; i++)
-        rules[i] = add(pod(100, i, 32, 3));
+    rules[0] = add(pod(100, 0, 32, 3));
+    rules[1] = add(pod(100, 1, 32, 3));
+    other_table.table = RULE_TABLE_POLICY;
+    rules[2] = add(other_table);
     assert_true(offload_in_nic(rules[0]) && offload_in_nic(rules[1]));
     assert_why(rules[2], "No space left on device");
     offload_remove(rules[0]);
