@@ -219,6 +219,10 @@ uint16_t xdp_tx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
 int xdp_fd(const struct xdp *xdp, uint16_t queue);
 uint64_t xdp_missed(const struct xdp *xdp);
 
+// ingress.c: keeps the host's stack from what a netdev receives, and lets it have that again.
+int ingress_block(int ifindex);
+void ingress_unblock(int ifindex);
+
 // ifreq.c: ioctls on kernel netdevs; each returns 0 or a negative errno.
 int if_mac(const char *netdev, struct rte_ether_addr *mac);
 int if_rx_queues(const char *netdev);

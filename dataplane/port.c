@@ -149,12 +149,20 @@ static int open_af_packet(struct port *port, char **error)
 {
     unsigned slot = af_packet_slot(dp.config.mtu);
     char devargs[256];
+    int ret;
 
+    ret = ingress_block((int)if_nametoindex(port->info.params.netdev));
+    if (ret)
+        return fail(ret, error, "%s: keeping the host's stack from it: %s",
+                    port->info.params.netdev, strerror(-ret));
     snprintf(devargs, sizeof devargs,
              "net_af_packet%u,iface=%s,qpairs=1,blocksz=%u,framesz=%u,framecnt=%u", port->no,
              port->info.params.netdev, RTE_MAX(slot, 4096u), slot, POD_RING);
     port->info.driver = DP_DRIVER_AF_PACKET;
-    return open_dpdk(port, devargs, error);
+    ret = open_dpdk(port, devargs, error);
+    if (ret)
+        ingress_unblock((int)if_nametoindex(port->info.params.netdev));
+    return ret;
 }
 
 static int open_netdev(struct port *port, char **error)
@@ -196,10 +204,13 @@ static int open_device(struct port *port, char **error)
 
 static void close_device(struct port *port, bool keep_guarding)
 {
-    if (port->xdp)
+    if (port->xdp) {
         xdp_close(port->xdp, keep_guarding);
-    else
-        unprobe(port);
+        return;
+    }
+    unprobe(port);
+    if (port->info.driver == DP_DRIVER_AF_PACKET && !keep_guarding)
+        ingress_unblock((int)if_nametoindex(port->info.params.netdev));
 }
 
 // Which worker polls each receive queue, and which transmit queue each worker has. The least loaded
