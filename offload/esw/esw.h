@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/queue.h>
 
 #include <bus_vdev_driver.h>
@@ -146,6 +147,9 @@ int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t lengt
 // The TAP of a VF went with its namespace: makes it anew, with the same file descriptor.
 int esw_backend_reopen(struct esw_port *port);
 bool esw_backend_link(const struct esw_port *port);
+
+// dump.c. Under esw.lock.
+void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flow);
 
 // flow.c
 extern const struct rte_flow_ops esw_flow_ops;

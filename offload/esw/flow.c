@@ -265,6 +265,24 @@ static int isolate(struct rte_eth_dev *dev, int on, struct rte_flow_error *error
     return 0;
 }
 
+// Only what is really in the e-switch, so that lost and altered rules show.
+static int dump(struct rte_eth_dev *dev, struct rte_flow *one, FILE *file,
+                struct rte_flow_error *error)
+{
+    struct esw *esw = port_of(dev)->esw;
+    struct rte_flow *flow;
+
+    (void)error;
+    pthread_mutex_lock(&esw->lock);
+    TAILQ_FOREACH(flow, &esw->flows, next)
+    {
+        if ((!one || flow == one) && flow->there)
+            esw_dump_flow(file, esw, flow);
+    }
+    pthread_mutex_unlock(&esw->lock);
+    return 0;
+}
+
 const struct rte_flow_ops esw_flow_ops = {
     .validate = validate,
     .create = create,
@@ -272,6 +290,7 @@ const struct rte_flow_ops esw_flow_ops = {
     .flush = flush,
     .query = query,
     .isolate = isolate,
+    .dev_dump = dump,
     .get_aged_flows = get_aged_flows,
     .pick_transfer_proxy = pick_transfer_proxy,
 };

@@ -582,6 +582,50 @@ static void test_xstats_tell_the_way(void **state)
     destroy(flow);
 }
 
+// The e-switch says its rules as Sluice does.
+static void expect_dump(struct rte_flow *flow, const struct flow *built)
+{
+    struct rte_flow_error error;
+    char dumped[1024] = "", expected[1024];
+    FILE *file = fmemopen(dumped, sizeof(dumped) - 1, "w");
+
+    assert_int_equal(rte_flow_dev_dump(ethdev[WIRE], flow, file, &error), 0);
+    fclose(file);
+    assert_true(flow_print(built, expected, sizeof(expected)) < (int)sizeof(expected) - 32);
+    strcat(expected, " # packets 0 bytes 0\n");
+    assert_string_equal(dumped, expected);
+}
+
+static void test_dump(void **state)
+{
+    struct rule rule = forward(0x0a000002, VF1);
+    struct rte_flow_error error;
+    struct rte_flow *flow;
+    struct flow built;
+    const char *what;
+    char *sentence;
+
+    (void)state;
+    rule.match.in_port = VF0 + 1;
+    rule.match.spec.eth_src = mac_a;
+    memset(&rule.match.mask.eth_src, 0xff, 6);
+    rule.match.mask.ip_src = rule.match.mask.ip_dst;
+    rule.match.spec.ip_src = rule.match.spec.ip_dst;
+    rule.match.mask.ip_src.s6_addr[15] = rule.match.spec.ip_src.s6_addr[15] = 0;
+    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &built, &sentence), 0);
+    built.ethdev = ethdev[WIRE]; // the proxy
+    flow = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
+    assert_non_null(flow);
+    expect_dump(flow, &built);
+    destroy(flow);
+    for (unsigned n = 0; flow_build_exception(n, ethdev[WIRE], &built, &what); n++) {
+        flow = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
+        assert_non_null(flow);
+        expect_dump(flow, &built);
+        destroy(flow);
+    }
+}
+
 static char control_path[64];
 
 // One datagram to the control socket; the answer.
@@ -885,6 +929,7 @@ int main(void)
         cmocka_unit_test(test_hotplug),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_xstats_tell_the_way),
+        cmocka_unit_test(test_dump),
         cmocka_unit_test(test_control_socket),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_refusals_on_demand),

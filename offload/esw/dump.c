@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Rules as testpmd's `flow create` lines, with their counters behind a `#`: rte_flow_dev_dump.
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "offload/esw/esw.h"
+
+static void say_number(FILE *file, const char *name, uint32_t spec, uint32_t mask, uint32_t full)
+{
+    if (mask == full)
+        fprintf(file, " %s is %u", name, spec);
+    else if (mask)
+        fprintf(file, " %s spec %u %s mask %u", name, spec, name, mask);
+}
+
+static void say_be16(FILE *file, const char *name, rte_be16_t spec, rte_be16_t mask)
+{
+    say_number(file, name, rte_be_to_cpu_16(spec), rte_be_to_cpu_16(mask), UINT16_MAX);
+}
+
+static void say_mac(FILE *file, const char *name, const struct rte_ether_addr *spec,
+                    const struct rte_ether_addr *mask)
+{
+    char of_spec[RTE_ETHER_ADDR_FMT_SIZE], of_mask[RTE_ETHER_ADDR_FMT_SIZE];
+
+    rte_ether_format_addr(of_spec, sizeof(of_spec), spec);
+    rte_ether_format_addr(of_mask, sizeof(of_mask), mask);
+    if (rte_is_broadcast_ether_addr(mask))
+        fprintf(file, " %s is %s", name, of_spec);
+    else if (!rte_is_zero_ether_addr(mask))
+        fprintf(file, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+}
+
+static void say_ip(FILE *file, int family, const char *name, const uint8_t *spec,
+                   const uint8_t *mask)
+{
+    static const uint8_t ones[16] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                     255, 255, 255, 255, 255, 255, 255, 255};
+    static const uint8_t zeros[16];
+    size_t size = family == AF_INET ? 4 : 16;
+    char of_spec[INET6_ADDRSTRLEN], of_mask[INET6_ADDRSTRLEN];
+
+    inet_ntop(family, spec, of_spec, sizeof(of_spec));
+    inet_ntop(family, mask, of_mask, sizeof(of_mask));
+    if (!memcmp(mask, ones, size))
+        fprintf(file, " %s is %s", name, of_spec);
+    else if (memcmp(mask, zeros, size))
+        fprintf(file, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+}
+
+static void say_l3(FILE *file, const struct esw_key *key, const struct esw_key *mask)
+{
+    int family = key->l3 == 4 ? AF_INET : AF_INET6;
+
+    fprintf(file, " / ipv%u", key->l3);
+    say_ip(file, family, "src", key->ip_src, mask->ip_src);
+    say_ip(file, family, "dst", key->ip_dst, mask->ip_dst);
+    say_number(file, key->l3 == 4 ? "tos" : "tc", key->ip_tos, mask->ip_tos, UINT8_MAX);
+    say_number(file, "proto", key->ip_proto, mask->ip_proto, UINT8_MAX);
+    say_number(file, key->l3 == 4 ? "ttl" : "hop", key->ip_ttl, mask->ip_ttl, UINT8_MAX);
+    say_be16(file, "fragment_offset", key->fragment_offset, mask->fragment_offset);
+    say_number(file, "has_frag_ext", key->has_frag_ext, mask->has_frag_ext, UINT8_MAX);
+}
+
+static void say_l4(FILE *file, const struct esw_key *key, const struct esw_key *mask)
+{
+    const char *name = key->l4 == IPPROTO_TCP    ? "tcp"
+                       : key->l4 == IPPROTO_UDP  ? "udp"
+                       : key->l4 == IPPROTO_SCTP ? "sctp"
+                       : key->l4 == IPPROTO_ICMP ? "icmp"
+                                                 : "icmp6";
+
+    fprintf(file, " / %s", name);
+    say_be16(file, "src", key->l4_src, mask->l4_src);
+    say_be16(file, "dst", key->l4_dst, mask->l4_dst);
+    say_number(file, "flags", key->tcp_flags, mask->tcp_flags, UINT8_MAX);
+    say_number(file, "type", key->icmp_type, mask->icmp_type, UINT8_MAX);
+    say_number(file, "code", key->icmp_code, mask->icmp_code, UINT8_MAX);
+}
+
+static void say_pattern(FILE *file, const struct esw *esw, const struct esw_program *program)
+{
+    const struct esw_key *key = &program->key, *mask = &program->mask;
+    bool vlan = mask->vlan_tci || mask->inner_type;
+
+    if (mask->in_port)
+        fprintf(file, " %s %s is %u /", program->from_app ? "port_representor" : "represented_port",
+                program->from_app ? "port_id" : "ethdev_port_id",
+                esw->ports[key->in_port - 1].port_id);
+    fprintf(file, " eth");
+    say_mac(file, "dst", &key->eth_dst, &mask->eth_dst);
+    say_mac(file, "src", &key->eth_src, &mask->eth_src);
+    say_be16(file, "type", key->eth_type, mask->eth_type);
+    say_number(file, "has_vlan", key->has_vlan, mask->has_vlan, UINT8_MAX);
+    if (vlan) {
+        fprintf(file, " / vlan");
+        say_be16(file, "tci", key->vlan_tci, mask->vlan_tci);
+        say_be16(file, "inner_type", key->inner_type, mask->inner_type);
+    }
+    if (mask->l3)
+        say_l3(file, key, mask);
+    if (mask->l4)
+        say_l4(file, key, mask);
+    fprintf(file, " / end");
+}
+
+static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
+{
+    char mac[RTE_ETHER_ADDR_FMT_SIZE];
+
+    switch (op->type) {
+    case ESW_OP_SET_ETH_SRC:
+    case ESW_OP_SET_ETH_DST:
+        rte_ether_format_addr(mac, sizeof(mac), &op->mac);
+        fprintf(file, " set_mac_%s mac_addr %s /", op->type == ESW_OP_SET_ETH_SRC ? "src" : "dst",
+                mac);
+        break;
+    case ESW_OP_ADD_TTL:
+        if (op->number == UINT8_MAX)
+            fprintf(file, " dec_ttl /");
+        else
+            fprintf(
+                file,
+                " modify_field op add dst_type ipv4_ttl src_type value src_value %02x width 8 /",
+                op->number);
+        break;
+    case ESW_OP_SET_TTL:
+        fprintf(file, " set_ttl ttl_value %u /", op->number);
+        break;
+    case ESW_OP_PUSH_VLAN:
+        fprintf(file, " of_push_vlan ethertype %u /", rte_be_to_cpu_16(op->tpid));
+        break;
+    case ESW_OP_SET_VLAN_VID:
+        fprintf(file, " of_set_vlan_vid vlan_vid %u /", rte_be_to_cpu_16(op->tci));
+        break;
+    case ESW_OP_SET_VLAN_PCP:
+        fprintf(file, " of_set_vlan_pcp vlan_pcp %u /", rte_be_to_cpu_16(op->tci) >> 13);
+        break;
+    case ESW_OP_POP_VLAN:
+        fprintf(file, " of_pop_vlan /");
+        break;
+    case ESW_OP_TO_WIRE_OR_VF:
+        fprintf(file, " represented_port ethdev_port_id %u /", esw->ports[op->port].port_id);
+        break;
+    case ESW_OP_TO_APP:
+        fprintf(file, " port_representor port_id %u /", esw->ports[op->port].port_id);
+        break;
+    case ESW_OP_JUMP:
+        fprintf(file, " jump group %u /", op->number);
+        break;
+    case ESW_OP_DROP:
+        fprintf(file, " drop /");
+        break;
+    }
+}
+
+void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flow)
+{
+    const struct esw_program *program = &flow->program;
+
+    fprintf(file, "flow create %u group %u priority %u transfer pattern",
+            esw->ports[flow->owner].port_id, program->group, program->priority);
+    say_pattern(file, esw, program);
+    fprintf(file, " actions");
+    if (program->count)
+        fprintf(file, " count /");
+    if (program->age)
+        fprintf(file, " age timeout %u /", program->age_timeout);
+    for (unsigned i = 0; i < program->n_ops; i++)
+        say_op(file, esw, &program->ops[i]);
+    fprintf(file, " end # packets %" PRIu64 " bytes %" PRIu64 "\n", flow->hits, flow->bytes);
+}
