@@ -101,10 +101,11 @@ struct tx_buffer {
 struct worker {
     unsigned index, cpu, lcore;
     struct poll_list *polls;
-    struct rte_ring
-        *inbox; // frames from the control thread and other workers, each with its outgoing port
-    int epoll;  // what wakes it: the AF_XDP sockets it polls, and
-    int wake;   // an eventfd that the control thread writes to
+    // Frames to send, each with its outgoing port: from other workers, and from the control thread.
+    // Apart, so that no traffic keeps the gateways' probes out.
+    struct rte_ring *inbox, *injected;
+    int epoll;        // what wakes it: the AF_XDP sockets it polls, and
+    int wake;         // an eventfd that the control thread writes to
     bool sleeps_deep; // all that it polls wakes it, so a sleep may be long
     struct dp_worker_stats stats;
 
@@ -253,6 +254,14 @@ static inline unsigned af_packet_slot(unsigned mtu)
     unsigned need = 66 + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + mtu;
 
     return need <= 2048 ? 2048 : RTE_ALIGN(need, 4096u);
+}
+
+// The size of an AF_XDP frame: the kernel keeps the beginning of each for itself, and takes these
+// two sizes.
+#define XDP_HEADROOM 256
+static inline unsigned xdp_frame_size(unsigned mtu)
+{
+    return mtu + RTE_ETHER_HDR_LEN + XDP_HEADROOM <= 2048 ? 2048 : 4096;
 }
 
 static inline void drop(struct worker *w, const struct port *port, struct rte_mbuf *m,

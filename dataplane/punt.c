@@ -55,7 +55,7 @@ int dp_inject(uint16_t no, const void *frame, size_t len)
     }
     memcpy(data, frame, len);
     m->hash.usr = (uint32_t)port->generation << 16 | no;
-    if (rte_ring_enqueue(dp.workers[port->owner].inbox, m)) {
+    if (rte_ring_enqueue(dp.workers[port->owner].injected, m)) {
         rte_pktmbuf_free(m);
         return -ENOBUFS;
     }

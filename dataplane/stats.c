@@ -79,7 +79,8 @@ void dp_totals(struct dp_totals *totals)
             totals->drops[j] += sum.drops[j];
     }
     for (unsigned i = 0; i < dp.n_workers; i++)
-        totals->in_flight += rte_ring_count(dp.workers[i].inbox);
+        totals->in_flight +=
+            rte_ring_count(dp.workers[i].inbox) + rte_ring_count(dp.workers[i].injected);
 }
 
 unsigned dp_n_workers(void)

@@ -35,7 +35,7 @@ static void input(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, un
 #define QUIET_POLLS 64
 #define QUIET_TURNS 16
 
-static unsigned receive(struct worker *w)
+static unsigned receive(struct worker *w, bool all)
 {
     struct poll_list *polls = load_acquire(&w->polls);
     struct rte_mbuf *mbufs[BURST];
@@ -46,7 +46,7 @@ static unsigned receive(struct worker *w)
         struct poll_entry *entry = &polls->entry[i];
         unsigned n;
 
-        if (entry->empty == QUIET_POLLS && (w->stats.polls + i) % QUIET_TURNS)
+        if (!all && entry->empty == QUIET_POLLS && (w->stats.polls + i) % QUIET_TURNS)
             continue;
         n = port_rx(entry->port, entry->queue, mbufs, BURST);
         if (!n) {
@@ -63,11 +63,10 @@ static unsigned receive(struct worker *w)
     return total;
 }
 
-// Frames that the control thread injected or other workers handed over.
-static unsigned receive_inbox(struct worker *w)
+static unsigned receive_ring(struct worker *w, struct rte_ring *ring)
 {
     struct rte_mbuf *mbufs[BURST];
-    unsigned n = rte_ring_dequeue_burst(w->inbox, (void **)mbufs, BURST, NULL);
+    unsigned n = rte_ring_dequeue_burst(ring, (void **)mbufs, BURST, NULL);
 
     for (unsigned i = 0; i < n; i++) {
         uint16_t out = mbufs[i]->hash.usr & 0xffff;
@@ -81,6 +80,14 @@ static unsigned receive_inbox(struct worker *w)
         }
     }
     return n;
+}
+
+// Frames that the control thread injected or other workers handed over.
+static unsigned receive_inbox(struct worker *w)
+{
+    unsigned n = receive_ring(w, w->injected);
+
+    return n + receive_ring(w, w->inbox);
 }
 
 static void flush(struct worker *w)
@@ -115,14 +122,16 @@ static int worker_main(void *arg)
     struct worker *w = arg;
     uint64_t spin = dp.tsc_hz / 1000000 * SPIN_US;
     uint64_t now = rte_rdtsc(), last_work = now, before;
+    bool slept = false;
 
     prctl(PR_SET_TIMERSLACK, 1);
     // Where the CPU is shared, a worker that waits for its turn loses packets.
     setpriority(PRIO_PROCESS, (id_t)gettid(), -20);
     rte_rcu_qsbr_thread_online(dp.rcu, w->index);
     while (!load_acquire(&dp.stop)) {
-        unsigned n = receive(w) + receive_inbox(w);
+        unsigned n = receive_inbox(w) + receive(w, slept);
 
+        slept = false;
         flush(w);
         rte_rcu_qsbr_quiescent(dp.rcu, w->index);
         w->stats.polls++;
@@ -135,8 +144,9 @@ static int worker_main(void *arg)
         }
         w->stats.idle_cycles += now - before;
         if (dp.config.idle == DP_IDLE_ADAPTIVE && now - last_work > spin &&
-            !rte_ring_count(w->inbox)) {
+            !rte_ring_count(w->inbox) && !rte_ring_count(w->injected)) {
             sleep_idle(w);
+            slept = true;
             before = now;
             now = rte_rdtsc();
             w->stats.sleep_cycles += now - before;
@@ -166,14 +176,17 @@ static int worker_init(struct worker *w)
 
     snprintf(name, sizeof name, "inbox%u", w->index);
     w->inbox = rte_ring_create(name, RING_SIZE, (int)rte_socket_id(), RING_F_SC_DEQ);
+    snprintf(name, sizeof name, "injected%u", w->index);
+    w->injected =
+        rte_ring_create(name, RING_SIZE, (int)rte_socket_id(), RING_F_SP_ENQ | RING_F_SC_DEQ);
     w->counters = calloc(PORT_MAX + 1, sizeof *w->counters);
     w->icmp_rate = calloc(PORT_MAX + 1, sizeof *w->icmp_rate);
     w->punt_rate = calloc(PORT_MAX + 1, sizeof *w->punt_rate);
     w->rules = calloc(RULES_MAX, sizeof *w->rules);
     w->tx = calloc(PORT_MAX + 1, sizeof *w->tx);
     w->polls = calloc(1, sizeof *w->polls);
-    if (!w->inbox || !w->counters || !w->icmp_rate || !w->punt_rate || !w->rules || !w->tx ||
-        !w->polls)
+    if (!w->inbox || !w->injected || !w->counters || !w->icmp_rate || !w->punt_rate || !w->rules ||
+        !w->tx || !w->polls)
         return -ENOMEM;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
