@@ -96,8 +96,9 @@ static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool
 static int tables_init(char **error)
 {
     size_t size = rte_rcu_qsbr_get_memsize(dp.config.n_workers);
-    // Each mbuf holds a whole frame, and what net_af_packet might put into it.
-    unsigned frame = af_packet_slot(dp.config.mtu);
+    // Each mbuf holds a whole frame, and what net_af_packet or an AF_XDP socket might put into it:
+    // a pod can make its interface send frames larger than the MTU.
+    unsigned frame = RTE_MAX(af_packet_slot(dp.config.mtu), xdp_frame_size(dp.config.mtu));
 
     dp.rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
     dp.pool = rte_pktmbuf_pool_create("mbufs", dp.config.mbufs, 256, 0,

@@ -182,6 +182,11 @@ static int open_netdev(struct port *port, char **error)
     if (params->no_xdp)
         return open_af_packet(port, error);
     ret = xdp_open(params->netdev, params->mtu, &port->xdp, &port->info.n_rxq, &why);
+    if (ret == -EBUSY) {
+        free(why);
+        return fail(ret, error, "%s: another process has it by AF_XDP; stop that first",
+                    params->netdev);
+    }
     if (ret) {
         snprintf(port->info.fallback, sizeof port->info.fallback, "AF_XDP: %s",
                  why ? why : strerror(-ret));

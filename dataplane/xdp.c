@@ -24,10 +24,12 @@
 // Frames that may wait for the worker: where pods and worker share CPUs, TCP's bursts overran 512
 // (41,059 segments sent again in 6 s of one flow at 1.4 Gbit/s), not 2,048 (none). What is sent is
 // gone when the call returns.
-#define RX_RING   2048
-#define TX_RING   512
-#define AREA      ((RX_RING + TX_RING) * (size_t)xdp->frame_size)
-#define KICKS_MAX 64 // sends of at most 32 frames each that one burst may need
+#define RX_RING      2048
+#define TX_RING      512
+#define AREA         ((RX_RING + TX_RING) * (size_t)xdp->frame_size)
+#define BUSY_MS      1000 // to wait for a queue, in steps of
+#define BUSY_STEP_MS 10
+#define KICKS_MAX    64 // sends of at most 32 frames each that one burst may need
 
 struct xdp_queue {
     struct xsk_umem *umem;
@@ -41,7 +43,7 @@ struct xdp_queue {
 
 struct xdp {
     int ifindex, prog, map;
-    uint32_t mode; // XDP_FLAGS_DRV_MODE or XDP_FLAGS_SKB_MODE
+    uint32_t mode; // XDP_FLAGS_DRV_MODE or XDP_FLAGS_SKB_MODE; 0: the program is not attached
     unsigned frame_size;
     uint16_t n_queues;
     struct xdp_queue queues[];
@@ -73,8 +75,8 @@ static int load_program(int map)
     return bpf_prog_load(BPF_PROG_TYPE_XDP, "sluice", "Dual BSD/GPL", insns, RTE_DIM(insns), NULL);
 }
 
-// In the driver where it can, else generic. A program that is there is replaced, at best in one
-// step.
+// In the driver where it can, else generic. A program that a daemon left there is replaced, at best
+// in one step.
 static int attach_program(struct xdp *xdp)
 {
     static const uint32_t modes[] = {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
@@ -90,12 +92,24 @@ static int attach_program(struct xdp *xdp)
         for (unsigned i = 0; i < RTE_DIM(modes); i++)
             bpf_xdp_detach(xdp->ifindex, modes[i], NULL);
     }
+    xdp->mode = 0;
     return ret;
 }
 
 static uint64_t frame_address(const struct xdp *xdp, unsigned frame)
 {
     return (uint64_t)frame * xdp->frame_size;
+}
+
+static void queue_close(const struct xdp *xdp, struct xdp_queue *q)
+{
+    if (q->socket)
+        xsk_socket__delete(q->socket);
+    if (q->umem)
+        xsk_umem__delete(q->umem);
+    if (q->area && q->area != MAP_FAILED)
+        munmap(q->area, AREA);
+    *q = (struct xdp_queue){0};
 }
 
 static int queue_open(struct xdp *xdp, struct xdp_queue *q, const char *netdev, uint32_t index)
@@ -128,6 +142,21 @@ static int queue_open(struct xdp *xdp, struct xdp_queue *q, const char *netdev, 
     return xsk_socket__update_xskmap(q->socket, xdp->map);
 }
 
+// The kernel gives a queue back some time after its last owner was killed.
+static int queue_open_or_wait(struct xdp *xdp, struct xdp_queue *q, const char *netdev,
+                              uint32_t index)
+{
+    int ret;
+
+    for (unsigned waited_ms = 0;; waited_ms += BUSY_STEP_MS) {
+        ret = queue_open(xdp, q, netdev, index);
+        if (ret != -EBUSY || waited_ms >= BUSY_MS)
+            return ret;
+        queue_close(xdp, q);
+        usleep(BUSY_STEP_MS * 1000);
+    }
+}
+
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
     (void)level, (void)format, (void)args;
@@ -146,14 +175,18 @@ int xdp_open(const char *netdev, unsigned mtu, struct xdp **result, uint16_t *n_
         ret = n;
         goto fail;
     }
+    if (mtu + RTE_ETHER_HDR_LEN + XDP_HEADROOM > xdp_frame_size(mtu)) {
+        step = "making frames of the MTU";
+        ret = -EMSGSIZE;
+        goto fail;
+    }
     n = RTE_MIN(n, DP_WORKERS_MAX);
     xdp = calloc(1, sizeof *xdp + (size_t)n * sizeof xdp->queues[0]);
     if (!xdp)
         return -ENOMEM;
     xdp->prog = xdp->map = -1;
     xdp->n_queues = (uint16_t)n;
-    // The kernel keeps 256 bytes of each frame for itself (XDP_PACKET_HEADROOM).
-    xdp->frame_size = mtu + RTE_ETHER_HDR_LEN + 256 <= 2048 ? 2048 : 4096;
+    xdp->frame_size = xdp_frame_size(mtu);
     xdp->ifindex = (int)if_nametoindex(netdev);
     step = "making the program's map";
     ret = xdp->map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "sluice", 4, 4, (uint32_t)n, NULL);
@@ -163,18 +196,18 @@ int xdp_open(const char *netdev, unsigned mtu, struct xdp **result, uint16_t *n_
     ret = xdp->prog = load_program(xdp->map);
     if (ret < 0)
         goto fail;
-    // First the program, which drops, then the sockets: nothing slips to the host's stack in
-    // between.
+    // First the sockets: they are refused where another process has the netdev, and its program
+    // must stay.
+    step = "opening the socket";
+    for (int i = 0; i < n; i++) {
+        ret = queue_open_or_wait(xdp, &xdp->queues[i], netdev, (uint32_t)i);
+        if (ret < 0)
+            goto fail;
+    }
     step = "attaching the program";
     ret = attach_program(xdp);
     if (ret < 0)
         goto fail;
-    step = "opening the socket";
-    for (int i = 0; i < n; i++) {
-        ret = queue_open(xdp, &xdp->queues[i], netdev, (uint32_t)i);
-        if (ret < 0)
-            goto fail;
-    }
     *result = xdp;
     *n_queues = xdp->n_queues;
     return 0;
@@ -188,21 +221,12 @@ fail:
 
 void xdp_close(struct xdp *xdp, bool keep_guarding)
 {
-    for (unsigned i = 0; i < xdp->n_queues; i++) {
-        struct xdp_queue *q = &xdp->queues[i];
-
-        if (q->socket)
-            xsk_socket__delete(q->socket);
-        if (q->umem)
-            xsk_umem__delete(q->umem);
-        if (q->area && q->area != MAP_FAILED)
-            munmap(q->area, AREA);
-    }
-    if (xdp->prog >= 0) {
-        if (!keep_guarding)
-            bpf_xdp_detach(xdp->ifindex, xdp->mode, NULL); // the netdev may be gone: nothing to do
+    for (unsigned i = 0; i < xdp->n_queues; i++)
+        queue_close(xdp, &xdp->queues[i]);
+    if (xdp->mode && !keep_guarding)
+        bpf_xdp_detach(xdp->ifindex, xdp->mode, NULL); // the netdev may be gone: nothing to do
+    if (xdp->prog >= 0)
         close(xdp->prog);
-    }
     if (xdp->map >= 0)
         close(xdp->map);
     free(xdp);
