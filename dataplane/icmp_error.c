@@ -28,12 +28,15 @@ struct error6 {
 // sender.
 static bool may_answer4(const struct rte_ipv4_hdr *ip)
 {
-    uint8_t type = *(const uint8_t *)ipv4_l4(ip);
+    uint8_t type;
 
     if (ipv4_offset(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST)
         return false;
-    return ip->next_proto_id != IPPROTO_ICMP || type == ICMP_ECHO || type == ICMP_ECHOREPLY ||
-           type == ICMP_TIMESTAMP || type == ICMP_TIMESTAMPREPLY;
+    if (ip->next_proto_id != IPPROTO_ICMP)
+        return true;
+    type = *(const uint8_t *)ipv4_l4(ip);
+    return type == ICMP_ECHO || type == ICMP_ECHOREPLY || type == ICMP_TIMESTAMP ||
+           type == ICMP_TIMESTAMPREPLY;
 }
 
 // RFC 4443 section 2.4 e. Packet too big is sent about multicast as well, but none gets here.
