@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,27 +14,6 @@
 #include <rte_mbuf.h>
 
 #include "offload/esw/esw.h"
-
-static int open_tap(struct esw_port *port)
-{
-    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err;
-
-    if (fd < 0)
-        return -errno;
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", port->backend.name);
-    if (ioctl(fd, TUNSETIFF, &request))
-        goto failed;
-    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    memcpy(request.ifr_hwaddr.sa_data, &port->mac, sizeof(port->mac));
-    if (ioctl(fd, SIOCSIFHWADDR, &request))
-        goto failed;
-    return fd;
-failed:
-    err = -errno;
-    close(fd);
-    return err;
-}
 
 static int open_netdev(struct esw_port *port)
 {
@@ -102,7 +79,7 @@ int esw_backend_open(struct esw_port *port, const char *spec)
         if (strlen(name + 1) == 0 || strlen(name + 1) >= IFNAMSIZ)
             return -ENAMETOOLONG;
         strcpy(backend->name, name + 1);
-        ret = backend->kind == ESW_BACKEND_TAP ? open_tap(port) : open_netdev(port);
+        ret = backend->kind == ESW_BACKEND_TAP ? esw_tap_open(port) : open_netdev(port);
         backend->fd = ret;
     } else if (backend->kind == ESW_BACKEND_RING) {
         snprintf(backend->name, sizeof(backend->name), "%s_%s%u", port->esw->name,
@@ -137,7 +114,7 @@ int esw_backend_reopen(struct esw_port *port)
 
     if (port->backend.kind != ESW_BACKEND_TAP)
         return -ENODEV;
-    fd = open_tap(port);
+    fd = esw_tap_open(port);
     if (fd < 0)
         return fd;
     // In one step, as the program's threads may be writing.

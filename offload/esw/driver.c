@@ -118,6 +118,7 @@ struct arguments {
     const char *control;
     unsigned n_vfs;
     int cpu;
+    unsigned persist;
     struct esw_faults faults;
 };
 
@@ -142,21 +143,23 @@ static int parse_argument(const char *key, const char *value, void *arg)
 
     if (!value)
         value = "";
-    if (!strcmp(key, "wire0"))
+    if (!strcmp(key, "wire0")) {
         arguments->wires[0] = value;
-    else if (!strcmp(key, "wire1"))
+    } else if (!strcmp(key, "wire1")) {
         arguments->wires[1] = value;
-    else if (!strcmp(key, "vf"))
+    } else if (!strcmp(key, "vf")) {
         arguments->vf = value;
-    else if (!strcmp(key, "vfs"))
+    } else if (!strcmp(key, "vfs")) {
         return parse_number(key, value, ESW_VFS_MAX, &arguments->n_vfs);
-    else if (!strcmp(key, "cpu")) {
+    } else if (!strcmp(key, "cpu")) {
         ret = parse_number(key, value, CPU_SETSIZE - 1, &cpu);
         arguments->cpu = (int)cpu;
         return ret;
-    } else if (!strcmp(key, "control"))
+    } else if (!strcmp(key, "persist")) {
+        return parse_number(key, value, 1, &arguments->persist);
+    } else if (!strcmp(key, "control")) {
         arguments->control = value;
-    else if (strcmp(key, "representor")) {
+    } else if (strcmp(key, "representor")) {
         ret = esw_fault_set(&arguments->faults, key, value);
         if (ret)
             ESW_LOG(ERR, "%s=%s: no such %s\n", key, value, ret == -ENOENT ? "name" : "value");
@@ -263,6 +266,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     esw->vdev = vdev;
     snprintf(esw->name, sizeof(esw->name), NAME "%u", number);
     esw->cpu = arguments->cpu;
+    esw->persist = arguments->persist;
     esw->n_wires = arguments->wires[1] ? 2 : 1;
     esw->n_vfs = arguments->n_vfs;
     esw->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
@@ -354,6 +358,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_esw, "wire0=<netdev>|tap:<name>|ring|null "
                                        "vf=tap:<prefix>|ring|null "
                                        "representor=vf[<list>]|pf<n> "
                                        "cpu=<number> "
+                                       "persist=0|1 "
                                        "control=<path> "
                                        "rules=<number> "
                                        "latency_us=<number> "

@@ -101,7 +101,8 @@ struct esw {
     unsigned n_wires, n_vfs;
     struct esw_port *ports; // wires first
     struct rte_mempool *ring_pool;
-    int cpu; // of the thread; -1: any
+    int cpu;      // of the thread; -1: any
+    bool persist; // TAPs outlive the process
 
     pthread_t thread;
     bool running;
@@ -147,6 +148,9 @@ int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t lengt
 // The TAP of a VF went with its namespace: makes it anew, with the same file descriptor.
 int esw_backend_reopen(struct esw_port *port);
 bool esw_backend_link(const struct esw_port *port);
+
+// tap.c: a file descriptor or a negative errno.
+int esw_tap_open(const struct esw_port *port);
 
 // dump.c. Under esw.lock.
 void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flow);
