@@ -3,21 +3,10 @@
 // of the documented form.
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool right, const char *what)
-{
-    if (!right) {
-        fprintf(stderr, "not true: %s\n", what);
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_device(const struct config_device *device)
 {

@@ -15,11 +15,10 @@
 #include <cmocka.h>
 
 #include "tests/unit/frame.h"
+#include "tests/unit/may_leave.h"
 
 static const char A4[] = "10.1.10.5", B4[] = "10.1.11.6", WORLD4[] = "192.0.2.7";
 static const char A6[] = "fd00:10::5", B6[] = "fd00:11::6", WORLD6[] = "2001:db8::7";
-
-static struct in6_addr a4, b4, a6, b6, node4, node6;
 
 static uint64_t random_state;
 
@@ -117,55 +116,6 @@ static void mutate(struct frame *f)
     }
 }
 
-static bool is_v4(rte_be32_t address, const struct in6_addr *one)
-{
-    return address == one->s6_addr32[3];
-}
-
-static bool is_v6(const uint8_t *address, const struct in6_addr *one)
-{
-    return !memcmp(address, one, sizeof *one);
-}
-
-// What may leave by an uplink: packets of the pods, the node's ICMP errors, answers for the pods.
-static bool may_leave(const struct frame *f)
-{
-    if (memcmp(&f->eth.src_addr, &NODE_MAC, sizeof NODE_MAC) != 0)
-        return false;
-    switch (rte_be_to_cpu_16(f->eth.ether_type)) {
-    case RTE_ETHER_TYPE_IPV4:
-        return is_v4(f->v4.ip.src_addr, &a4) || is_v4(f->v4.ip.src_addr, &node4);
-    case RTE_ETHER_TYPE_IPV6:
-        if (f->v6.ip.proto == IPPROTO_ICMPV6 && f->v6.na.nd_na_type == ND_NEIGHBOR_ADVERT &&
-            f->v6.ip.hop_limits == 255)
-            return is_v6(f->v6.ip.src_addr, &a6) || is_v6(f->v6.ip.src_addr, &b6);
-        return is_v6(f->v6.ip.src_addr, &a6) || is_v6(f->v6.ip.src_addr, &node6);
-    case RTE_ETHER_TYPE_ARP:
-        return f->arp.arp.arp_opcode == RTE_BE16(RTE_ARP_OP_REPLY) &&
-               (is_v4(f->arp.arp.arp_data.arp_sip, &a4) || is_v4(f->arp.arp.arp_data.arp_sip, &b4));
-    default:
-        return false;
-    }
-}
-
-// What may reach a pod: frames to its MAC from the router, packets to one of its addresses. Answers
-// about neighbours may go to its link-local address.
-static bool may_reach(const struct frame *f, const struct rte_ether_addr *mac,
-                      const struct in6_addr *v4, const struct in6_addr *v6)
-{
-    if (memcmp(&f->eth.src_addr, &ROUTER_MAC, sizeof ROUTER_MAC) != 0 ||
-        memcmp(&f->eth.dst_addr, mac, sizeof *mac) != 0)
-        return false;
-    switch (rte_be_to_cpu_16(f->eth.ether_type)) {
-    case RTE_ETHER_TYPE_IPV4:
-        return is_v4(f->v4.ip.dst_addr, v4);
-    case RTE_ETHER_TYPE_IPV6:
-        return is_v6(f->v6.ip.dst_addr, v6) || f->v6.ip.proto == IPPROTO_ICMPV6;
-    default:
-        return f->eth.ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP);
-    }
-}
-
 static unsigned long n_left;
 
 static void check_what_left(void)
@@ -176,9 +126,7 @@ static void check_what_left(void)
     for (uint16_t port = 1; port <= NODE_PORTS; port++) {
         while (frame_recv(port, &f)) {
             n_left++;
-            if (port == POD_A   ? may_reach(&f, &POD_A_MAC, &a4, &a6)
-                : port == POD_B ? may_reach(&f, &POD_B_MAC, &b4, &b6)
-                                : may_leave(&f))
+            if (frame_may_leave(port, &f))
                 continue;
             for (unsigned i = 0; i < RTE_MIN(f.len, 96u); i++)
                 print_error("%02x%s", f.bytes[i], i % 16 == 15 ? "\n" : " ");
@@ -220,12 +168,6 @@ static void survives_hostile_frames(void **state)
 static int start(void **state)
 {
     (void)state;
-    a4 = ip(A4);
-    b4 = ip(B4);
-    a6 = ip(A6);
-    b6 = ip(B6);
-    node4 = ip("10.1.0.9");
-    node6 = ip("fd00:0::9");
     node_start(getenv("SLUICE_WORKERS") ? (unsigned)atoi(getenv("SLUICE_WORKERS")) : 1);
     return 0;
 }
