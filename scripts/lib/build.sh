@@ -18,7 +18,7 @@ build_sluice() {
 			meson setup --reconfigure "$dir" "$top" "$@"
 		fi && echo "$libraries" >"$dir/libraries" && meson compile -C "$dir"
 	} >"$log" 2>&1 </dev/null; then
-		tail -n 30 "$log" >&2
+		grep -v "^cc " "$log" | tail -n 30 | cut -c1-300 >&2
 		say "building into $dir failed; see $log"
 		return 1
 	fi
