@@ -36,6 +36,13 @@ static void undo(int (*step)(const struct cni_conf *, const struct cni_args *, s
         cni_error_add(error, &failed);
 }
 
+static int detach(const struct cni_conf *conf, const struct cni_args *args, struct cni_error *error)
+{
+    bool detached;
+
+    return daemon_detach(conf, args, &detached, error);
+}
+
 static int attach(struct add *add, struct cni_error *error)
 {
     struct cni_error failed = {0};
@@ -56,17 +63,38 @@ static int attach(struct add *add, struct cni_error *error)
         if (!err)
             err = pod_configure(&add->pod, &add->net, error);
         if (err && !refused)
-            undo(daemon_detach, add, error);
+            undo(detach, add, error);
     }
     if (err && veth_delete(add->nl, add->veth.name, &failed))
         cni_error_add(error, &failed);
     return err;
 }
 
+// A namespace that vanished takes the veth pair with it, and runtimes that notice send no DEL: they
+// ADD with the same container id again. What the daemon and the IPAM plugin still hold for it is
+// in the way then. True if there was something and it has gone.
+static bool clear_leftovers(struct add *add)
+{
+    struct cni_error failed = {0};
+    bool detached;
+
+    if (veth_exists(add->nl, add->veth.name))
+        return false;
+    if (!daemon_detach(add->conf, add->args, &detached, &failed) && detached &&
+        !ipam_del(add->conf, add->args, &failed))
+        return true;
+    cni_error_free(&failed);
+    return false;
+}
+
 static int allocate_and_attach(struct add *add, struct cni_error *error)
 {
     int err = ipam_add(add->conf, add->args, &add->ipam, error);
 
+    if (err && clear_leftovers(add)) {
+        cni_error_free(error);
+        err = ipam_add(add->conf, add->args, &add->ipam, error);
+    }
     if (err)
         return err;
     err = cni_net_parse(add->ipam, -1, &add->net, error);

@@ -94,11 +94,14 @@ int daemon_attach(const struct cni_conf *conf, const struct cni_args *args, cons
     return err;
 }
 
-int daemon_detach(const struct cni_conf *conf, const struct cni_args *args, struct cni_error *error)
+int daemon_detach(const struct cni_conf *conf, const struct cni_args *args, bool *detached,
+                  struct cni_error *error)
 {
     struct json *result = NULL;
     int err = call(conf, "detach", key(args), TIMEOUT_MS, &result, error);
+    const struct json *value = json_member(result, "detached");
 
+    *detached = value && value->type == JSON_TRUE;
     json_destroy(result);
     return err;
 }

@@ -12,8 +12,8 @@
 // attached nothing.
 int daemon_attach(const struct cni_conf *conf, const struct cni_args *args, const struct veth *veth,
                   struct cni_net *net, bool *refused, struct cni_error *error);
-// Detaching what is not attached succeeds.
-int daemon_detach(const struct cni_conf *conf, const struct cni_args *args,
+// Detaching what is not attached succeeds; *detached tells which it was.
+int daemon_detach(const struct cni_conf *conf, const struct cni_args *args, bool *detached,
                   struct cni_error *error);
 int daemon_check(const struct cni_conf *conf, const struct cni_args *args, const struct veth *veth,
                  const struct cni_net *net, struct cni_error *error);

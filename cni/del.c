@@ -15,11 +15,12 @@ int cni_del(const struct cni_conf *conf, const struct cni_args *args, struct cni
     char name[IFNAMSIZ];
     uint8_t mac[6];
     struct nl_sock *nl;
+    bool detached;
     int err;
 
     // With the daemon down this is "try again later" and nothing is touched: an address that was
     // given back while the daemon's state still holds it would be refused to the next pod.
-    err = daemon_detach(conf, args, error);
+    err = daemon_detach(conf, args, &detached, error);
     if (err)
         return err;
     err = veth_socket(&nl, error);

@@ -118,6 +118,15 @@ int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args
     return 0;
 }
 
+bool veth_exists(struct nl_sock *nl, const char *name)
+{
+    struct rtnl_link *link = NULL;
+    int err = rtnl_link_get_kernel(nl, 0, name, &link);
+
+    rtnl_link_put(link);
+    return err != -NLE_NODEV && err != -NLE_OBJ_NOTFOUND;
+}
+
 int veth_delete(struct nl_sock *nl, const char *name, struct cni_error *error)
 {
     struct rtnl_link *link = rtnl_link_alloc();

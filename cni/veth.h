@@ -3,6 +3,7 @@
 #pragma once
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cni/args.h"
@@ -33,5 +34,6 @@ int veth_create(struct nl_sock *nl, const struct veth *veth, const struct cni_ar
 // and writes veth->host_mac.
 int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args *args,
                     struct cni_error *error);
+bool veth_exists(struct nl_sock *nl, const char *name);
 // Deletes the pair; what is gone already is fine.
 int veth_delete(struct nl_sock *nl, const char *name, struct cni_error *error);

@@ -403,6 +403,19 @@ END"""))
         self.assertEqual(self.node_state(), before)
         self.assertEqual([link["ifname"] for link in ip(other, "link")], ["lo"])
 
+    def test_again_after_the_namespace_vanished(self):
+        """podman and others send no DEL then, and ADD with the same container id."""
+        pod = self.pod("a")
+        self.ok("ADD", self.dual(), pod)
+        subprocess.run(["ip", "netns", "del", pod], check=True)
+        other = self.pod("b")
+        result = self.ok("ADD", self.dual(), other)
+        self.assertEqual(self.reserved(), {entry["address"].split("/")[0]
+                                           for entry in result["ips"]})
+        self.assertEqual([*self.daemon.attachments], [("c1", "eth0")])
+        self.ok("DEL", self.dual(), other)
+        self.assert_nothing_left(other)
+
     def test_chained(self):
         prev = {"cniVersion": "1.0.0", "interfaces": [{"name": "x0", "mac": "02:00:00:00:00:09"}],
                 "ips": [{"address": "192.0.2.1/24", "interface": 0}],
