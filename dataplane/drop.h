@@ -26,8 +26,8 @@
     X(guard_ip_src, "pod sent with an IP address that is not its own")                             \
     X(guard_arp, "pod's ARP claims a MAC or an address that is not its own")                       \
     X(guard_nd, "pod's ND message claims a MAC or an address that is not its own")                 \
-    X(guard_control,                                                                               \
-      "pod sent LACP, LLDP, STP, BFD, a router advertisement, a redirect or DHCP server messages") \
+    X(guard_control, "pod sent LACP, LLDP, STP, BFD, a router advertisement, a redirect, DHCP "    \
+                     "server messages, or IPv6 headers that could hide them")                      \
     /* policy */                                                                                   \
     X(policy, "an operator's rule says drop")                                                      \
     /* forward */                                                                                  \
@@ -36,7 +36,7 @@
     X(multicast, "IP multicast or broadcast, which is not routed")                                 \
     X(ttl_expired, "TTL or hop limit used up")                                                     \
     X(too_big, "larger than the outgoing MTU and not to be fragmented")                            \
-    X(fragment_failed, "no buffers to fragment the packet")                                        \
+    X(fragment_failed, "no buffers to fragment the packet, or it has IP options")                  \
     X(link_local, "IPv6 link-local address, which is not routed")                                  \
     /* neighbours */                                                                               \
     X(arp_not_for_us,                                                                              \

@@ -119,6 +119,16 @@ static inline const struct fwd_entry *uplink6(struct worker *w, struct port *por
     return NULL;
 }
 
+// Is the frame larger than the way out, and the packet in it too? What follows the packet is cut
+// off.
+static inline bool is_too_big(struct packet *p, const struct fwd_entry *to)
+{
+    if (likely(p->mbuf->pkt_len - RTE_ETHER_HDR_LEN <= to->mtu))
+        return false;
+    rte_pktmbuf_trim(p->mbuf, (uint16_t)(p->mbuf->pkt_len - RTE_ETHER_HDR_LEN - p->l3_len));
+    return p->l3_len > to->mtu;
+}
+
 // Larger than the way out: in fragments if the sender allows it, else it is told (RFC 1191).
 static __rte_noinline void too_big4(struct worker *w, struct port *port, struct packet *p,
                                     const struct fwd_entry *to, uint32_t slot)
@@ -161,7 +171,7 @@ void forward4(struct worker *w, struct burst *b)
                 continue;
             slot = dp.default_slot[p->gateway];
         }
-        if (unlikely(p->l3_len > to->mtu)) {
+        if (unlikely(is_too_big(p, to))) {
             too_big4(w, b->port, p, to, slot);
             continue;
         }
@@ -196,7 +206,7 @@ void forward6(struct worker *w, struct burst *b)
                 continue;
             slot = dp.default_slot[p->gateway];
         }
-        if (unlikely(p->l3_len > to->mtu)) {
+        if (unlikely(is_too_big(p, to))) {
             icmp6_error(w, b->port, p->mbuf, ICMP6_PACKET_TOO_BIG, 0, to->mtu);
             drop(w, b->port, p->mbuf, DROP_too_big);
             continue;

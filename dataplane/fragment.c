@@ -15,9 +15,6 @@ void fragment4(struct worker *w, struct port *in, struct rte_mbuf *m, uint16_t o
     int32_t n = -1;
 
     rte_pktmbuf_adj(m, sizeof eth);
-    rte_pktmbuf_trim(
-        m, (uint16_t)(m->pkt_len -
-                      rte_be_to_cpu_16(rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *)->total_length)));
     // The library wants the payload in multiples of 8 and knows no options; packets with options
     // are dropped.
     if (ihl == sizeof(struct rte_ipv4_hdr)) {

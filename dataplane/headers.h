@@ -105,9 +105,12 @@ static inline bool ipv4_is_control(const struct rte_ipv4_hdr *ip)
     return ip->next_proto_id == IPPROTO_UDP && !ipv4_offset(ip) && udp_is_control(ipv4_l4(ip), 67);
 }
 
+// Where there is no upper-layer header to be found.
+#define IPV6_LATER_FRAGMENT (-1) // it was in the first
+#define IPV6_CUT_SHORT      (-2) // the chain is, or it is longer than 8
+
 // Finds the upper-layer header behind the extension headers (RFC 8200 section 4). Returns its
-// offset from the IPv6 header and its protocol, or -1 where there is none: a later fragment, a
-// chain cut short or longer than 8.
+// offset from the IPv6 header and its protocol, or one of the above.
 static inline int ipv6_upper(const struct rte_ipv6_hdr *ip, unsigned l3_len, uint8_t *proto)
 {
     const uint8_t *base = (const uint8_t *)ip;
@@ -120,34 +123,38 @@ static inline int ipv6_upper(const struct rte_ipv6_hdr *ip, unsigned l3_len, uin
         case IPPROTO_ROUTING:
         case IPPROTO_DSTOPTS:
             if (at + 8 > l3_len)
-                return -1;
+                return IPV6_CUT_SHORT;
             *proto = base[at];
             at += 8 + base[at + 1] * 8u;
             break;
         case IPPROTO_FRAGMENT:
-            if (at + 8 > l3_len || ((base[at + 2] << 8 | base[at + 3]) & 0xfff8))
-                return -1;
+            if (at + 8 > l3_len)
+                return IPV6_CUT_SHORT;
+            if ((base[at + 2] << 8 | base[at + 3]) & 0xfff8)
+                return IPV6_LATER_FRAGMENT;
             *proto = base[at];
             at += 8;
             break;
         default:
-            return at <= l3_len ? (int)at : -1;
+            return at <= l3_len ? (int)at : IPV6_CUT_SHORT;
         }
     }
-    return -1;
+    return IPV6_CUT_SHORT;
 }
 
+// A control protocol, or what may be one and cannot be told: all headers must be in the first
+// fragment (RFC 7112 section 5).
 static inline bool ipv6_is_control(const struct rte_ipv6_hdr *ip, unsigned l3_len)
 {
     uint8_t proto;
     int at = ipv6_upper(ip, l3_len, &proto);
 
     if (at < 0)
-        return false;
+        return at == IPV6_CUT_SHORT;
     if (proto == IPPROTO_UDP)
-        return (unsigned)at + sizeof(struct rte_udp_hdr) <= l3_len &&
+        return (unsigned)at + sizeof(struct rte_udp_hdr) > l3_len ||
                udp_is_control((const void *)((const uint8_t *)ip + at), 547);
     // A router advertisement or redirect, behind whatever extension headers.
-    return proto == IPPROTO_ICMPV6 && (unsigned)at < l3_len &&
-           (((const uint8_t *)ip)[at] == 134 || ((const uint8_t *)ip)[at] == 137);
+    return proto == IPPROTO_ICMPV6 && ((unsigned)at == l3_len || ((const uint8_t *)ip)[at] == 134 ||
+                                       ((const uint8_t *)ip)[at] == 137);
 }

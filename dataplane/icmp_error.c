@@ -25,12 +25,13 @@ struct error6 {
 } __rte_packed __rte_aligned(2);
 
 // RFC 1812 section 4.3.2.7: never about an ICMP error, a later fragment, or a packet without one
-// sender.
+// sender or for a group.
 static bool may_answer4(const struct rte_ipv4_hdr *ip)
 {
     uint8_t type;
 
-    if (ipv4_offset(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST)
+    if (ipv4_offset(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST ||
+        ipv4_class(ip->dst_addr) == IPV4_MULTICAST)
         return false;
     if (ip->next_proto_id != IPPROTO_ICMP)
         return true;
@@ -39,14 +40,14 @@ static bool may_answer4(const struct rte_ipv4_hdr *ip)
            type == ICMP_TIMESTAMPREPLY;
 }
 
-// RFC 4443 section 2.4 e. Packet too big is sent about multicast as well, but none gets here.
+// RFC 4443 section 2.4 e. Packet too big is sent about multicast as well, but none gets so far.
 static bool may_answer6(const struct rte_ipv6_hdr *ip, unsigned l3_len)
 {
     struct in6_addr src = load_ip6(&ip->src_addr);
     uint8_t proto;
     int at = ipv6_upper(ip, l3_len, &proto);
 
-    if (!ipv6_may_be_source(&src) || at < 0)
+    if (!ipv6_may_be_source(&src) || ip->dst_addr[0] == 0xff || at < 0)
         return false;
     return proto != IPPROTO_ICMPV6 || ((unsigned)at < l3_len && (((const uint8_t *)ip)[at] & 0x80));
 }

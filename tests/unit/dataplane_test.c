@@ -251,6 +251,93 @@ static void answers_expired_packets(void **state)
     assert_nothing_left();
 }
 
+// RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e: never about what was sent to a group.
+static void answers_nothing_sent_to_groups(void **state)
+{
+    struct frame f;
+
+    (void)state;
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, "224.0.0.5", 20);
+    f.v4.ip.time_to_live = 1;
+    frame_sum4(&f);
+    assert_dropped(POD_A, &f, DROP_ttl_expired);
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, "255.255.255.255", 20);
+    f.v4.ip.time_to_live = 1;
+    frame_sum4(&f);
+    assert_dropped(POD_A, &f, DROP_ttl_expired);
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, "ff0e::5", 20);
+    f.v6.ip.hop_limits = 1;
+    assert_dropped(POD_A, &f, DROP_ttl_expired);
+    assert_nothing_left();
+}
+
+// Puts `n` destination options headers of 8 bytes between IPv6 and UDP, the first behind a fragment
+// header if `fragment`.
+static void hide_udp6(struct frame *f, unsigned n, bool fragment)
+{
+    uint8_t *payload = (uint8_t *)&f->v6.udp, headers[128] = {0};
+    unsigned at = 0, len = rte_be_to_cpu_16(f->v6.ip.payload_len);
+
+    f->v6.ip.proto = fragment ? IPPROTO_FRAGMENT : IPPROTO_DSTOPTS;
+    if (fragment) {
+        headers[at] = IPPROTO_DSTOPTS;
+        headers[at + 3] = 1; // offset 0, more follow
+        at += 8;
+    }
+    for (unsigned i = 0; i < n; i++, at += 8) {
+        headers[at] = i + 1 < n ? IPPROTO_DSTOPTS : IPPROTO_UDP;
+        headers[at + 2] = 1; // PadN
+        headers[at + 3] = 4;
+    }
+    memmove(payload + at, payload, len);
+    memcpy(payload, headers, at);
+    f->v6.ip.payload_len = rte_cpu_to_be_16((uint16_t)(len + at));
+    f->len += at;
+}
+
+// Behind IPv6 extension headers, control protocols are still seen; and where they could be but
+// cannot be seen (RFC 7112), nothing passes.
+static void no_header_hides_control(void **state)
+{
+    struct frame f;
+
+    (void)state;
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    hide_udp6(&f, 2, false);
+    frame_send(POD_A, &f);
+    node_settle();
+    assert_true(frame_recv(UPLINK0, &f) || frame_recv(UPLINK1, &f));
+
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    f.v6.udp.dst_port = RTE_BE16(4784);
+    hide_udp6(&f, 2, true);
+    assert_dropped(POD_A, &f, DROP_guard_control);
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    f.v6.udp.dst_port = RTE_BE16(4784);
+    hide_udp6(&f, 9, false);
+    assert_dropped(POD_A, &f, DROP_guard_control);
+    // The chain goes on in the next fragment.
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    hide_udp6(&f, 2, true);
+    f.len = 14 + 40 + 16;
+    f.v6.ip.payload_len = RTE_BE16(16);
+    assert_dropped(POD_A, &f, DROP_guard_control);
+    // UDP's header goes on there.
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    hide_udp6(&f, 1, true);
+    f.len = 14 + 40 + 16 + 4;
+    f.v6.ip.payload_len = RTE_BE16(20);
+    assert_dropped(POD_A, &f, DROP_guard_control);
+    // A later fragment is none of this.
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, WORLD6, 24);
+    hide_udp6(&f, 1, true);
+    ((uint8_t *)&f.v6.udp)[3] = 0x10;
+    frame_send(POD_A, &f);
+    node_settle();
+    assert_true(frame_recv(UPLINK0, &f) || frame_recv(UPLINK1, &f));
+    assert_nothing_left();
+}
+
 static void answers_arp(void **state)
 {
     struct frame f;
@@ -376,6 +463,19 @@ static void keeps_to_the_mtu(void **state)
     }
     assert_int_equal(bytes, sizeof payload);
     assert_memory_equal(seen, payload, sizeof payload);
+
+    // What follows the IP packet in the frame does not make it too big, and is not passed on.
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, B4, 20);
+    f.len = 1514;
+    frame_send(POD_A, &f);
+    frame_udp6(&f, &POD_A_MAC, &ROUTER_MAC, A6, B6, 20);
+    f.len = 1514;
+    frame_send(POD_A, &f);
+    node_settle();
+    assert_true(frame_recv(POD_B, &f));
+    assert_int_equal(f.len, 14 + 20 + 28);
+    assert_true(frame_recv(POD_B, &f));
+    assert_int_equal(f.len, 14 + 40 + 28);
     assert_nothing_left();
 }
 
@@ -451,6 +551,8 @@ int main(void)
         cmocka_unit_test(refuses_what_is_not_for_a_pod),
         cmocka_unit_test(a_pod_is_only_itself),
         cmocka_unit_test(answers_expired_packets),
+        cmocka_unit_test(answers_nothing_sent_to_groups),
+        cmocka_unit_test(no_header_hides_control),
         cmocka_unit_test(answers_arp),
         cmocka_unit_test(answers_neighbour_solicitations),
         cmocka_unit_test(hands_gateways_answers_to_control),
