@@ -111,7 +111,9 @@ static void lenient(void **state)
 static int clear_environment(void **state)
 {
     (void)state;
-    clearenv();
+    // Not all: cmocka's own says how it is to report.
+    unsetenv("CNI_ARGS");
+    unsetenv("CNI_PATH");
     setenv("CNI_CONTAINERID", "abc", 1);
     setenv("CNI_IFNAME", "eth0", 1);
     setenv("CNI_NETNS", "/run/netns/x", 1);

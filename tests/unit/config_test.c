@@ -281,8 +281,8 @@ static const struct {
      "f:3: gateway_probe.misses: 2.5: is not a whole number; write one from 1 to 100"},
     {LEAST "workers: {cpus: [1, 2, 1]}\n",
      "f:3: workers.cpus[2]: 1: is there twice; a CPU has one worker, delete one of them"},
-    {LEAST "memory: {size: 64}\n",
-     "f:3: memory.size: 64: does not fit: 65536 packet buffers need 161 MiB and memory.size is 64; "
+    {LEAST "memory: {size: 64, mbufs: 65536}\n",
+     "f:3: memory.mbufs: 65536: does not fit: 65536 packet buffers need 161 MiB and memory.size is 64; "
      "write fewer or a larger size"},
 
     // Words

@@ -30,9 +30,20 @@ def documented_results():
         text = f.read()
     for section in text.split("\n### ")[1:]:
         example = re.search(r"```json\n(.*?)```", section, re.S)
-        if example:
-            results[section.split("\n", 1)[0].strip()] = json.loads(example.group(1))
+        for value in json_values(example.group(1)) if example else []:
+            # Either the result alone, or a request and its answers.
+            result = value if "id" not in value else value.get("result")
+            if result is not None:
+                results.setdefault(section.split("\n", 1)[0].strip(), result)
     return results
+
+
+def json_values(text):
+    decoder = json.JSONDecoder()
+    while text := text.strip():
+        value, end = decoder.raw_decode(text)
+        yield value
+        text = text[end:]
 
 
 class FakeDaemon:
