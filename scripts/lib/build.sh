@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 
 # Builds into a folder; quick if little has changed. Usage: build_sluice FOLDER [meson's options]
+#   build_target=NAME   not all, but this
 build_sluice() {
 	local dir=$1 log=$1/build.log libraries
 	shift
@@ -16,7 +17,7 @@ build_sluice() {
 			meson setup "$dir" "$top" "$@"
 		elif [ "$(cat "$dir/libraries" 2>/dev/null)" != "$libraries" ]; then
 			meson setup --reconfigure "$dir" "$top" "$@"
-		fi && echo "$libraries" >"$dir/libraries" && meson compile -C "$dir"
+		fi && echo "$libraries" >"$dir/libraries" && meson compile -C "$dir" ${build_target:-}
 	} >"$log" 2>&1 </dev/null; then
 		grep -v "^cc " "$log" | tail -n 30 | cut -c1-300 >&2
 		say "building into $dir failed; see $log"
