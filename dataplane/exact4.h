@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // IPv4 destination -> what becomes of the packet, exact match. An open-addressed table of 32-byte
 // slots that hold key and result together: one cache line a lookup, where rte_hash touches three
-// (docs/decisions.md has the measurement).
+// (docs/decisions.md).
 //
 // One writer, the control thread; readers are workers between two quiescent states. A slot's key is
 // written last, and a slot is used again only after no reader can have seen its last user.
