@@ -94,11 +94,11 @@ wait $traffic
 echo "# $(cat "$scratch/churn.json")"
 check_at_most "packets lost meanwhile, per mille" "$(jq '(1000 * .lost / .sent) | floor' "$scratch/churn.json")" 5
 
-before=$(lab ctl --json pods | jq -cS .pods)
+attached=$(lab ctl --json pods | jq -cS .pods)
 probe b "$(lab pod ip d 4)" --seconds 1 >/dev/null
 lab daemon kill
 check "killed, the daemon starts again" lab daemon start
-check_equal "it has its pods again" "$(lab ctl --json pods | jq -cS .pods)" "$before"
+check_equal "it has its pods again" "$(lab ctl --json pods | jq -cS .pods)" "$attached"
 check "each pod reaches each other and the world again" wait_until 60 all_reach_all
 check "the sum rule holds" wait_until 5 sum_rule_holds
 finish
