@@ -121,7 +121,8 @@ static int open_port(struct attached *a, char **error)
     memcpy(&params.mac, attachment->mac, sizeof(params.mac));
     err = dp_port_add(&params, error);
     for (unsigned i = 0; !err && i < attachment->n_addresses; i++) {
-        struct rule rule = rule_guard(attachment->port, attachment->mac, &attachment->addresses[i]);
+        struct rule rule = rule_guard(attachment->port, attachment->mac, &attachment->addresses[i],
+                                      config->router_mac);
 
         err = rules_add(&rule, &a->guards[i], error);
     }
@@ -247,7 +248,9 @@ int attachments_open(const struct config *config_, struct state *state_, char **
         struct attached *a = new_attached(&list[i], DP_PORT_POD);
 
         by_port[list[i].port] = a;
-        try_up(a);
+        // A representor is there once its uplink is open: attachments_run sees to it then.
+        if (list[i].netdev[0])
+            try_up(a);
         n_up += a->up;
     }
     free(list);

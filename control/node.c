@@ -265,6 +265,7 @@ static int start(struct node *node, char **error)
         err = uplinks_open(config, error);
     if (err)
         return err;
+    attachments_run(time_msec());
     err = unixctl_server_create(node->ctl_path, &node->unixctl);
     if (err) {
         *error = xasprintf("cannot make %s: %s", node->ctl_path, ovs_strerror(err));

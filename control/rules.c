@@ -144,7 +144,8 @@ static void match_eth_type(struct rule *rule, const struct in6_addr *address)
     rule->match.mask.eth_type = 0xffff;
 }
 
-struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address)
+struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,
+                       const uint8_t router_mac[6])
 {
     struct rule rule = {.table = RULE_TABLE_GUARD, .priority = RULE_PRIORITY, .cookie = port};
     struct action go = {.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
@@ -153,6 +154,8 @@ struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_add
     match_eth_type(&rule, address);
     memcpy(&rule.match.spec.eth_src, mac, 6);
     memset(&rule.match.mask.eth_src, 0xff, 6);
+    memcpy(&rule.match.spec.eth_dst, router_mac, 6);
+    memset(&rule.match.mask.eth_dst, 0xff, 6);
     rule.match.spec.ip_src = *address;
     memset(&rule.match.mask.ip_src, 0xff, 16);
     rule_add_action(&rule, go);

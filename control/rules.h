@@ -30,7 +30,8 @@ struct held_rule **rules_sorted(size_t *n);
 size_t rules_count(enum rule_table table);
 
 // What pod port `port` with this MAC may send from this address.
-struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address);
+struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,
+                       const uint8_t router_mac[6]);
 // What is for this address goes to that port.
 struct rule rule_forward(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,
                          const uint8_t router_mac[6]);

@@ -33,7 +33,7 @@ VLOG_DEFINE_THIS_MODULE(uplinks);
 static const struct config *config;
 static struct uplink uplinks[CONFIG_UPLINKS_MAX];
 static unsigned n_uplinks;
-static struct rte_ether_addr node_mac; // the first uplink's
+static struct rte_ether_addr node_mac; // of the first uplink that was opened
 static struct dp_member_map map;
 static enum member_choice choices[CONFIG_RANGES_MAX];
 static unsigned senders[CONFIG_UPLINKS_MAX][CONFIG_RANGES_MAX]; // rotates over a range's pods
@@ -229,6 +229,8 @@ static void retry_uplink(struct uplink *uplink, long long now_ms)
 
 int uplinks_open(const struct config *config_, char **error)
 {
+    bool any = false;
+
     config = config_;
     announce_init(config->announce_count, config->announce_interval_ms, send_announcement);
     for (unsigned r = 0; r < config->n_ranges; r++)
@@ -237,13 +239,13 @@ int uplinks_open(const struct config *config_, char **error)
     for (unsigned i = 0; i < n_uplinks; i++) {
         uplinks[i].device = &config->uplinks[i];
         uplinks[i].port = UPLINK_PORT(i);
-        if (i == 0) {
-            int err = open_uplink(&uplinks[i], error);
-            if (err)
-                return err;
-        } else {
-            retry_uplink(&uplinks[i], time_msec());
-        }
+        retry_uplink(&uplinks[i], time_msec());
+        any |= uplinks[i].open;
+    }
+    // One is enough to begin with: the others are tried again.
+    if (!any) {
+        *error = xstrdup(uplinks[0].reason);
+        return -ENODEV;
     }
     map_update();
     return 0;

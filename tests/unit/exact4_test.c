@@ -42,7 +42,7 @@ static void holds_what_was_put_in(void **state)
     unsigned n = 0;
 
     (void)state;
-    print_message("seed %u\n", seed);
+    print_message("# seed %u\n", seed);
     srand(seed);
     assert_non_null(table);
     for (unsigned step = 1; step <= STEPS; step++) {

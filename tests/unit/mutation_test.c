@@ -145,7 +145,7 @@ static void survives_hostile_frames(void **state)
 
     (void)state;
     random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-    print_message("%lu frames, seed %lu\n", n, random_state);
+    print_message("# %lu frames, seed %lu\n", n, random_state);
     random_state = random_state * 0x9e3779b97f4a7c15 + 1;
     for (unsigned long i = 0; i < n; i++) {
         bool from_pod = random_below(2);
@@ -161,7 +161,7 @@ static void survives_hostile_frames(void **state)
     node_settle();
     check_what_left();
     // Else the test would have tested only the dropping.
-    print_message("%lu frames left\n", n_left);
+    print_message("# %lu frames left\n", n_left);
     assert_true(n_left > n / 10);
 }
 
