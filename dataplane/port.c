@@ -126,10 +126,15 @@ static int ethdev_start(struct port *port, char **error)
     if (ret)
         return fail(ret, error, "%s: starting it: %s", params->name, strerror(-ret));
     rte_eth_macaddr_get(port->ethdev, &port->info.device_mac);
-    if (params->kind == DP_PORT_UPLINK && !rte_is_zero_ether_addr(&params->mac) &&
-        !rte_is_same_ether_addr(&params->mac, &port->info.device_mac) &&
-        rte_eth_dev_default_mac_addr_set(port->ethdev, (struct rte_ether_addr *)&params->mac))
-        rte_eth_promiscuous_enable(port->ethdev); // else it would not take the node's frames
+    // Requests for neighbours are sent to groups, and a pod's packets to the router's MAC, which a
+    // representor does not have: filters would drop both. Devices without filters know neither
+    // call. A netdev takes all already (if_up), and keeps its MAC.
+    rte_eth_allmulticast_enable(port->ethdev);
+    if (params->kind != DP_PORT_UPLINK ||
+        (!params->netdev[0] && !rte_is_zero_ether_addr(&params->mac) &&
+         !rte_is_same_ether_addr(&params->mac, &port->info.device_mac) &&
+         rte_eth_dev_default_mac_addr_set(port->ethdev, (struct rte_ether_addr *)&params->mac)))
+        rte_eth_promiscuous_enable(port->ethdev);
     return 0;
 }
 
@@ -307,10 +312,13 @@ int dp_port_add(const struct dp_port_params *params, char **error)
     watch(port);
     ret = workers_assign();
     if (ret) {
-        free(*error);
-        dp_port_del(params->no, error);
+        char *ignored = NULL;
+
+        dp_port_del(params->no, &ignored);
+        free(ignored);
+        return fail(ret, error, "%s: no memory to give it to the workers", params->name);
     }
-    return ret;
+    return 0;
 }
 
 int dp_port_del(uint16_t no, char **error)
