@@ -117,15 +117,16 @@ static int take_lock(struct cni_args *args, struct cni_error *error)
 static int run(const struct verb *verb, struct cni_conf *conf, struct cni_error *error)
 {
     struct json *result = NULL;
-    struct cni_args args;
+    struct cni_args args = {.lock = -1};
     char *text = NULL;
-    int err = cni_args_read(&args, verb->needs, error);
+    // First, as every error names the version of the configuration.
+    int err = read_stdin(&text, error);
 
-    if (!err)
-        err = read_stdin(&text, error);
     if (!err)
         err = cni_conf_parse(text, verb->strict, conf, error);
     free(text);
+    if (!err)
+        err = cni_args_read(&args, verb->needs, error);
     if (!err && cni_version_index(conf->version) < cni_version_index(verb->since))
         err = cni_fail(error, CNI_INCOMPATIBLE_VERSION, "cniVersion: %s has no %s", conf->version,
                        verb->name);

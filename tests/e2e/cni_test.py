@@ -122,7 +122,9 @@ class CniTest(unittest.TestCase):
         outcome = self.call(command, conf, netns, **more)
         self.assertEqual(outcome.code, 1, outcome.stdout)
         self.assertEqual(outcome.json["code"], code, outcome.stdout)
-        self.assertIn("cniVersion", outcome.json)
+        # "Same as cniVersion specified by the configuration", where that can be.
+        version = conf.get("cniVersion") if isinstance(conf, dict) else None
+        self.assertEqual(outcome.json["cniVersion"], version if version in VERSIONS else "1.1.0")
         return outcome.json["msg"]
 
     def host_links(self):
@@ -163,21 +165,31 @@ class CniTest(unittest.TestCase):
 
 class Protocol(CniTest):
     def test_version(self):
-        for text in ("", "garbage", '{"cniVersion": "1.1.0"}'):
-            outcome = self.call("VERSION", text)
+        for text in ("", "garbage", '{"cniVersion": "1.1.0"}', '{"cniVersion": "0.3.1"}'):
+            # Nothing but CNI_COMMAND is needed.
+            outcome = self.call("VERSION", text, CNI_CONTAINERID=None, CNI_IFNAME=None,
+                                CNI_NETNS=None, CNI_PATH=None)
             self.assertEqual(outcome.code, 0)
             self.assertEqual(outcome.json["supportedVersions"], VERSIONS)
+            asked = json.loads(text)["cniVersion"] if text.startswith("{") else "1.1.0"
+            self.assertEqual(outcome.json["cniVersion"], asked)
 
     def test_unknown_command(self):
         for command in ("GC", "add", "HELLO"):
-            self.assertIn(command, self.fails(4, command, self.conf()))
+            self.assertIn(command, self.fails(4, command, self.conf("1.1.0")))
 
     def test_missing_variables_are_named(self):
         pod = self.pod()
-        for name in ("CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"):
-            for value in (None, ""):
-                msg = self.fails(4, "ADD", self.conf(), pod, **{name: value})
-                self.assertIn(name, msg)
+        for value in (None, ""):
+            self.assertIn("CNI_COMMAND", self.fails(4, "ADD", self.conf("1.1.0"), pod,
+                                                    CNI_COMMAND=value))
+        for command, names in (("ADD", ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME")),
+                               ("CHECK", ("CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME")),
+                               ("DEL", ("CNI_CONTAINERID", "CNI_IFNAME"))):
+            for name in names:
+                for value in (None, ""):
+                    msg = self.fails(4, command, self.conf("0.4.0"), pod, **{name: value})
+                    self.assertIn(name, msg)
         self.assertIn("CNI_PATH", self.fails(4, "ADD", self.conf(), pod, CNI_PATH=None))
         self.assert_nothing_left(pod)
 
@@ -201,12 +213,17 @@ class Protocol(CniTest):
             self.fails(6, "ADD", text, pod)
         for more in ({"name": None}, {"name": "a/b"}, {"name": 7}, {"ipam": None}, {"ipam": {}},
                      {"ipam": {"type": "../host-local"}}, {"ipam": {"type": "none-such"}},
+                     {"dns": []}, {"prevResult": 1}, {"runtimeConfig": "x"},
                      {"mtu": "1500"}, {"mtu": 0}, {"mtu": 70000}, {"socket": "relative"},
                      {"runtimeConfig": {"mac": "nonsense"}}):
             self.fails(7, "ADD", self.conf(**more), pod)
-        for more in ({"bridge": "br0"}, {"ipMasq": True}, {"runtimeConfig": {"bandwidth": {}}}):
+        for more, key, value in (({"bridge": "br0"}, "bridge", '"br0"'),
+                                 ({"ipMasq": True}, "ipMasq", "true"),
+                                 ({"runtimeConfig": {"bandwidth": {"ingressRate": 7}}},
+                                  "runtimeConfig.bandwidth", '"ingressRate":7')):
             msg = self.fails(2, "ADD", self.conf(**more), pod)
-            self.assertIn([*more][0], msg)
+            self.assertIn(key, msg)
+            self.assertIn(value, msg)
         self.assert_nothing_left(pod)
 
     def test_what_the_spec_knows_is_accepted(self):
@@ -522,6 +539,20 @@ class Ipam(CniTest):
         given = json.loads(read(self.path("ipam.stdin")))
         self.assertEqual((given["cniVersion"], given["ipam"]), ("1.0.0", ipam))
 
+    def test_gets_the_environment_and_our_stderr(self):
+        ipam = self.ipam_script("ipam-env", f"""env >{self.path("env")}; echo a warning >&2
+            [ $CNI_COMMAND = ADD ] &&
+            echo '{{"cniVersion":"1.0.0","ips":[{{"address":"10.1.10.40/24"}}]}}'""")
+        pod = self.pod()
+        process = self.start(self.env("ADD", pod, CNI_ARGS="IgnoreUnknown=1;IP=10.1.10.40"))
+        _, stderr = process.communicate(json.dumps(self.conf(ipam=ipam)))
+        self.running.remove(process)
+        self.assertEqual((process.returncode, stderr), (0, "a warning\n"))
+        env = dict(line.split("=", 1) for line in read(self.path("env")).splitlines())
+        self.assertEqual([env.get("CNI_" + name) for name in
+                          ("CONTAINERID", "IFNAME", "NETNS", "ARGS")],
+                         ["c1", "eth0", f"/run/netns/{pod}", "IgnoreUnknown=1;IP=10.1.10.40"])
+
     def test_no_file_descriptors_leak_into_it(self):
         path = self.path("ipam-fds")
         with open(path, "w", encoding="ascii") as file:
@@ -598,8 +629,14 @@ class Del(CniTest):
         self.ok("DEL", self.conf(), pod)
         self.assert_nothing_left(pod)
 
-    def test_unknown_keys_do_not_matter(self):
-        self.ok("DEL", self.conf(bridge="br0"), None)
+    def test_what_only_add_needs_does_not_matter(self):
+        for more in ({"bridge": "br0"}, {"prevResult": {"ips": "none"}}, {"prevResult": {}}):
+            self.ok("DEL", self.conf(**more), None, CNI_NETNS=None)
+
+    def test_ipam_fails(self):
+        ipam = self.ipam_script("ipam-fails", """
+            echo '{"cniVersion":"1.0.0","code":11,"msg":"pool is busy"}'; exit 1""")
+        self.assertIn("pool is busy", self.fails(11, "DEL", self.conf(ipam=ipam), self.pod()))
 
 
 class Check(CniTest):
