@@ -12,7 +12,31 @@ static bool is_owned_by(const struct json *rule, const char *what)
     return !strncmp(value_string(rule, "owner"), what, strlen(what));
 }
 
-// A match and its actions are too long for a table's cells: each rule takes two lines.
+#define RULE_COLUMN 36
+#define RULE_WIDTH  64
+
+// Terms between commas, in the column RULE, on as many lines as they need.
+static void print_terms(const char *before, const char *terms)
+{
+    size_t at = strlen(before);
+
+    fputs(before, stdout);
+    while (*terms) {
+        size_t len = strcspn(terms, ",");
+
+        len += terms[len] == ',';
+        if (at + len > RULE_WIDTH && at > strlen(before)) {
+            printf("\n%*s", RULE_COLUMN, "");
+            at = 0;
+        }
+        printf("%.*s", (int)len, terms);
+        at += len;
+        terms += len;
+    }
+    putchar('\n');
+}
+
+// A match and its actions are too long for a table's cells: each rule takes several lines.
 static void print_rules(const struct json *rules)
 {
     const char *table = "";
@@ -26,11 +50,13 @@ static void print_rules(const struct json *rules)
                    value_string(rule, "table"));
             table = value_string(rule, "table");
         }
-        printf("%8" PRIu64 "  %7s  %7s  %-6s  %s\n", value_number(rule, "priority"),
+        printf("%8" PRIu64 "  %7s  %7s  %-6s  ", value_number(rule, "priority"),
                value_format_count(value_number(rule, "packets"), packets),
                value_format_count(value_number(rule, "bytes"), bytes),
-               value_bool(rule, "in_nic") ? "yes" : "no", value_string(rule, "match"));
-        printf("          -> %s\n", value_string(rule, "actions"));
+               value_bool(rule, "in_nic") ? "yes" : "no");
+        print_terms("", value_string(rule, "match"));
+        printf("%*s", RULE_COLUMN, "");
+        print_terms("-> ", value_string(rule, "actions"));
     }
     if (!value_size(rules))
         puts("no rules");
