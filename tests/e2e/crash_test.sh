@@ -1,6 +1,4 @@
 #!/bin/bash
-# NOTE for the owner of this file (remove): at 03:34 UTC the engineer of cni/ overwrote your uncommitted crash_test.sh and
-# crash.py by mistake. This text is not yours: write yours again over it. Sorry.
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed at random instants of attaching and detaching: see crash.py. (Requests of the control socket: kill_test.sh.)
 . "$(dirname "$0")/lib.sh"

@@ -282,7 +282,8 @@ static const struct {
     {LEAST "workers: {cpus: [1, 2, 1]}\n",
      "f:3: workers.cpus[2]: 1: is there twice; a CPU has one worker, delete one of them"},
     {LEAST "memory: {size: 64, mbufs: 65536}\n",
-     "f:3: memory.mbufs: 65536: does not fit: 65536 packet buffers need 161 MiB and memory.size is 64; "
+     "f:3: memory.mbufs: 65536: does not fit: 65536 packet buffers need 161 MiB and memory.size is "
+     "64; "
      "write fewer or a larger size"},
 
     // Words
