@@ -10,11 +10,20 @@
 #include "dataplane/headers.h"
 #include "dataplane/internal.h"
 
-static inline void send_on(struct worker *w, struct rte_mbuf *m, const struct fwd_entry *to,
+// An Ethernet frame without its FCS is at least so long (IEEE 802.3 section 4.2.3.3): shorter
+// packets are padded.
+#define FRAME_MIN ((uint32_t)(RTE_ETHER_MIN_LEN - RTE_ETHER_CRC_LEN))
+
+static inline void send_on(struct worker *w, const struct packet *p, const struct fwd_entry *to,
                            uint32_t slot)
 {
     struct dp_rule_stats *stats = &w->rules[slot];
+    struct rte_mbuf *m = p->mbuf;
+    uint32_t len = RTE_MAX(RTE_ETHER_HDR_LEN + (uint32_t)p->l3_len, FRAME_MIN);
 
+    // What follows the packet is no part of it, and may be more than the way out can carry.
+    if (unlikely(m->pkt_len > len))
+        rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - len));
     memcpy(rte_pktmbuf_mtod(m, void *), to->macs, sizeof to->macs);
     stats->packets++;
     stats->bytes += m->pkt_len;
@@ -176,7 +185,7 @@ void forward4(struct worker *w, struct burst *b)
             continue;
         }
         ipv4_dec_ttl(ip);
-        send_on(w, p->mbuf, to, slot);
+        send_on(w, p, to, slot);
     }
 }
 
@@ -212,6 +221,6 @@ void forward6(struct worker *w, struct burst *b)
             continue;
         }
         ip->hop_limits--;
-        send_on(w, p->mbuf, to, slot);
+        send_on(w, p, to, slot);
     }
 }

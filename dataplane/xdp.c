@@ -39,6 +39,7 @@ struct xdp_queue {
     uint8_t *area; // RX_RING frames to receive into, then TX_RING to send from
     uint64_t free_tx[TX_RING];
     unsigned n_free_tx;
+    uint64_t oversized; // received, but larger than an mbuf
 };
 
 struct xdp {
@@ -175,6 +176,12 @@ int xdp_open(const char *netdev, unsigned mtu, struct xdp **result, uint16_t *n_
         ret = n;
         goto fail;
     }
+    // A frame must fit into a page of which the kernel keeps XDP_PACKET_HEADROOM bytes for itself.
+    step = "making room for frames of this MTU";
+    if (mtu + RTE_ETHER_HDR_LEN + XDP_PACKET_HEADROOM > 4096) {
+        ret = -EMSGSIZE;
+        goto fail;
+    }
     if (mtu + RTE_ETHER_HDR_LEN + XDP_HEADROOM > xdp_frame_size(mtu)) {
         step = "making frames of the MTU";
         ret = -EMSGSIZE;
@@ -236,6 +243,7 @@ uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
 {
     struct xdp_queue *q = &xdp->queues[queue];
     uint32_t at, fill_at;
+    uint16_t got = 0;
 
     n = (uint16_t)xsk_ring_cons__peek(&q->rx, n, &at);
     if (!n)
@@ -249,16 +257,25 @@ uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
     }
     for (unsigned i = 0; i < n; i++) {
         const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&q->rx, at + i);
+        struct rte_mbuf *m = mbufs[got];
 
-        rte_memcpy(rte_pktmbuf_mtod(mbufs[i], void *), q->area + desc->addr, desc->len);
-        mbufs[i]->data_len = (uint16_t)desc->len;
-        mbufs[i]->pkt_len = desc->len;
         *xsk_ring_prod__fill_addr(&q->fill, fill_at + i) =
             desc->addr - desc->addr % xdp->frame_size;
+        // A sender may have raised its MTU.
+        if (unlikely(desc->len > rte_pktmbuf_tailroom(m))) {
+            q->oversized++;
+            continue;
+        }
+        rte_memcpy(rte_pktmbuf_mtod(m, void *), q->area + desc->addr, desc->len);
+        m->data_len = (uint16_t)desc->len;
+        m->pkt_len = desc->len;
+        got++;
     }
     xsk_ring_cons__release(&q->rx, n);
     xsk_ring_prod__submit(&q->fill, n);
-    return n;
+    if (unlikely(got < n))
+        rte_pktmbuf_free_bulk(mbufs + got, n - got);
+    return got;
 }
 
 static void reap(struct xdp_queue *q)
@@ -295,7 +312,7 @@ uint16_t xdp_tx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
         struct xdp_desc *desc = xsk_ring_prod__tx_desc(&q->tx, at + sent);
 
         desc->addr = q->free_tx[--q->n_free_tx];
-        desc->len = RTE_MIN(mbufs[sent]->pkt_len, xdp->frame_size);
+        desc->len = mbufs[sent]->pkt_len; // output is held to the MTU, for which frames have room
         desc->options = 0;
         rte_memcpy(q->area + desc->addr, rte_pktmbuf_mtod(mbufs[sent], void *), desc->len);
     }
@@ -320,7 +337,8 @@ uint64_t xdp_missed(const struct xdp *xdp)
         socklen_t len = sizeof stats;
 
         if (!getsockopt(xdp_fd(xdp, (uint16_t)i), SOL_XDP, XDP_STATISTICS, &stats, &len))
-            missed += stats.rx_dropped + stats.rx_ring_full + stats.rx_fill_ring_empty_descs;
+            missed += xdp->queues[i].oversized + stats.rx_dropped + stats.rx_ring_full +
+                      stats.rx_fill_ring_empty_descs;
     }
     return missed;
 }
