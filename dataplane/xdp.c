@@ -248,10 +248,14 @@ uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
     n = (uint16_t)xsk_ring_cons__peek(&q->rx, n, &at);
     if (!n)
         return 0;
-    // The fill ring has as many places as there are frames to receive into, so there is always
-    // room.
-    if (unlikely(rte_pktmbuf_alloc_bulk(dp.pool, mbufs, n)) ||
-        unlikely(xsk_ring_prod__reserve(&q->fill, n, &fill_at) != n)) {
+    if (unlikely(rte_pktmbuf_alloc_bulk(dp.pool, mbufs, n))) {
+        xsk_ring_cons__cancel(&q->rx, n);
+        return 0;
+    }
+    // The fill ring has as many places as there are frames to receive into; but the kernel shows
+    // frames an instant before it gives their places there back (xsk_flush): then at the next turn.
+    if (unlikely(xsk_ring_prod__reserve(&q->fill, n, &fill_at) != n)) {
+        rte_pktmbuf_free_bulk(mbufs, n);
         xsk_ring_cons__cancel(&q->rx, n);
         return 0;
     }
