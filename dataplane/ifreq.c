@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <linux/ethtool.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #undef PORT_NONE // ethtool.h: a kind of connector
 
@@ -41,10 +42,25 @@ int if_up(const char *netdev)
     struct ifreq req = {0};
     int ret = request(netdev, SIOCGIFFLAGS, &req);
 
-    if (ret || (req.ifr_flags & (IFF_UP | IFF_PROMISC)) == (IFF_UP | IFF_PROMISC))
+    if (ret || req.ifr_flags & IFF_UP)
         return ret;
-    req.ifr_flags |= IFF_UP | IFF_PROMISC;
+    req.ifr_flags |= IFF_UP;
     return request(netdev, SIOCSIFFLAGS, &req);
+}
+
+int if_promiscuous(int ifindex, bool on)
+{
+    // A socket that receives nothing (protocol 0) holds them, so the kernel takes them back however
+    // the process ends.
+    static int fd = -1;
+    struct packet_mreq member = {.mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC};
+
+    if (fd < 0)
+        fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_PACKET, on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP,
+                             &member, sizeof member))
+        return -errno;
+    return 0;
 }
 
 int if_rx_queues(const char *netdev)

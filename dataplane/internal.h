@@ -55,6 +55,7 @@ struct port {
     uint16_t generation; // tells a port from an earlier one of the same number
     uint16_t ethdev;     // RTE_MAX_ETHPORTS for a kernel netdev by AF_XDP
     uint16_t mtu;
+    int ifindex; // of a kernel netdev, 0: none
     struct xdp *xdp;
     uint16_t owner;                      // worker that sends what workers without a queue hand over
     int16_t txq[DP_WORKERS_MAX];         // each worker's transmit queue, -1: hand over to the owner
@@ -228,6 +229,8 @@ void ingress_unblock(int ifindex);
 int if_mac(const char *netdev, struct rte_ether_addr *mac);
 int if_rx_queues(const char *netdev);
 int if_up(const char *netdev);
+// Takes frames for any MAC, or no longer; ends with the process.
+int if_promiscuous(int ifindex, bool on);
 
 // port.c
 void ports_close(void);

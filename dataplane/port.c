@@ -203,17 +203,11 @@ static int open_netdev(struct port *port, char **error)
     return 0;
 }
 
-static int open_device(struct port *port, char **error)
-{
-    port->ethdev = RTE_MAX_ETHPORTS;
-    if (port->info.params.netdev[0])
-        return open_netdev(port, error);
-    port->info.driver = DP_DRIVER_DPDK;
-    return open_dpdk(port, port->info.params.devargs, error);
-}
-
 static void close_device(struct port *port, bool keep_guarding)
 {
+    // It fails where the netdev is gone, and with it the mode.
+    if (port->ifindex)
+        if_promiscuous(port->ifindex, false);
     if (port->xdp) {
         xdp_close(port->xdp, keep_guarding);
         return;
@@ -221,6 +215,29 @@ static void close_device(struct port *port, bool keep_guarding)
     unprobe(port);
     if (port->info.driver == DP_DRIVER_AF_PACKET && !keep_guarding)
         ingress_unblock((int)if_nametoindex(port->info.params.netdev));
+}
+
+static int open_device(struct port *port, char **error)
+{
+    int ret;
+
+    port->ethdev = RTE_MAX_ETHPORTS;
+    if (!port->info.params.netdev[0]) {
+        port->info.driver = DP_DRIVER_DPDK;
+        return open_dpdk(port, port->info.params.devargs, error);
+    }
+    ret = open_netdev(port, error);
+    if (ret)
+        return ret;
+    // Pods send to the router's MAC, ToRs to the node's: neither is the netdev's own.
+    port->ifindex = (int)if_nametoindex(port->info.params.netdev);
+    ret = if_promiscuous(port->ifindex, true);
+    if (ret) {
+        close_device(port, false);
+        return fail(ret, error, "%s: promiscuous mode: %s", port->info.params.netdev,
+                    strerror(-ret));
+    }
+    return 0;
 }
 
 // Which worker polls each receive queue, and which transmit queue each worker has. The least loaded
