@@ -83,7 +83,8 @@ class Slot:
         """(table, owner, match, actions) of each rule it must have."""
         owner = "{container_id}/{ifname}".format(**self.params)
         for address, family in zip(self.ips, ("ipv4", "ipv6")):
-            yield ("guard", owner, f"in_port={port},eth_src={self.mac},{family},ip_src={address}",
+            yield ("guard", owner, f"in_port={port},eth_src={self.mac},eth_dst={ROUTER_MAC},"
+                   f"{family},ip_src={address}",
                    "goto_table:forward")
             yield ("forward", owner, f"{family},ip_dst={address}",
                    f"set_eth_src:{ROUTER_MAC},set_eth_dst:{self.mac},dec_ttl,output:{port}")
