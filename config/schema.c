@@ -68,7 +68,9 @@ const struct schema_key schema[] = {
      .fallback = "true",
      IN(config_device, xdp),
      .doc = "For `netdev`: use AF_XDP, and AF_PACKET only where that fails. With `false`: "
-            "AF_PACKET at once, which is slower."},
+            "AF_PACKET at once, which is slower, and which has the kernel put IPv4 fragments "
+            "together: "
+            "what is larger than 2 KiB then is lost."},
 
     {.path = "ranges",
      .required = true,
