@@ -10,7 +10,8 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
 need_root
 test_name=$(basename "$0" _test.sh)
-export SLUICE_LAB_PREFIX=${SLUICE_LAB_PREFIX:-e${test_name:0:11}}
+short_name=${test_name//_/}
+export SLUICE_LAB_PREFIX=${SLUICE_LAB_PREFIX:-e${short_name:0:7}}
 export SLUICE_BUILD=$build
 slow=${SLUICE_TEST_SLOW:-}
 stop_ms=$((${slow:-0} ? 10000 : 2000))
