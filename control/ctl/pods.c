@@ -57,13 +57,7 @@ static void print_pods(const struct json *pods, bool wide)
             table_add(notes, "down: %s", value_string(pod, "reason"));
         }
     }
-    table_print(table, "no pods are attached", stdout);
-    if (table_rows(notes)) {
-        putchar('\n');
-        table_print(notes, "", stdout);
-    }
-    table_destroy(notes);
-    table_destroy(table);
+    table_finish(table, "no pods are attached", notes);
 }
 
 static enum ctl_exit run(const struct ctl *ctl)

@@ -48,13 +48,7 @@ static void print_ports(const struct json *ports)
             table_add(notes, "slower than it could be: %s", value_string(port, "fallback"));
         }
     }
-    table_print(table, "no ports", stdout);
-    if (table_rows(notes)) {
-        putchar('\n');
-        table_print(notes, "", stdout);
-    }
-    table_destroy(notes);
-    table_destroy(table);
+    table_finish(table, "no ports", notes);
 }
 
 static enum ctl_exit run(const struct ctl *ctl)

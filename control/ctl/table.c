@@ -123,3 +123,14 @@ void table_print(const struct table *table, const char *empty, FILE *stream)
     for (size_t i = 0; i < table->n_cells; i += table->n_columns)
         print_row(table, &table->cells[i], stream);
 }
+
+void table_finish(struct table *table, const char *empty, struct table *notes)
+{
+    table_print(table, empty, stdout);
+    if (table_rows(notes)) {
+        putchar('\n');
+        table_print(notes, "", stdout);
+    }
+    table_destroy(notes);
+    table_destroy(table);
+}

@@ -18,3 +18,5 @@ void table_add(struct table *table, const char *format, ...) __attribute__((form
 size_t table_rows(const struct table *table);
 // Prints nothing but `empty` (a sentence) if there is no row.
 void table_print(const struct table *table, const char *empty, FILE *stream);
+// Prints a table and below it, where there are any, the notes to its rows; frees both.
+void table_finish(struct table *table, const char *empty, struct table *notes);

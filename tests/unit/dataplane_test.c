@@ -553,20 +553,6 @@ static void drops_malformed_headers(void **state)
     assert_nothing_left();
 }
 
-static int start(void **state)
-{
-    (void)state;
-    node_start(1);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,5 +573,5 @@ int main(void)
         cmocka_unit_test(drops_malformed_headers),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, node_setup, node_teardown);
 }

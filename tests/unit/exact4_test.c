@@ -75,25 +75,11 @@ static void holds_what_was_put_in(void **state)
     rte_free(table);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    node_start(1);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_what_was_put_in),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, node_setup, node_teardown);
 }

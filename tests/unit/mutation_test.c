@@ -165,25 +165,11 @@ static void survives_hostile_frames(void **state)
     assert_true(n_left > n / 10);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    node_start(getenv("SLUICE_WORKERS") ? (unsigned)atoi(getenv("SLUICE_WORKERS")) : 1);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    node_stop();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(survives_hostile_frames),
     };
 
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, node_setup, node_teardown);
 }

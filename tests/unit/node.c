@@ -156,6 +156,22 @@ void node_stop(void)
     dp_fini();
 }
 
+int node_setup(void **state)
+{
+    const char *workers = getenv("SLUICE_WORKERS");
+
+    (void)state;
+    node_start(workers ? (unsigned)atoi(workers) : 1);
+    return 0;
+}
+
+int node_teardown(void **state)
+{
+    (void)state;
+    node_stop();
+    return 0;
+}
+
 static void nap(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);

@@ -16,6 +16,10 @@ extern const struct rte_ether_addr ROUTER_MAC, NODE_MAC, GATEWAY_MAC, POD_A_MAC,
 // Starts it with `workers` workers on the last CPU and both gateways answering on both uplinks.
 void node_start(unsigned workers);
 void node_stop(void);
+// The same as a cmocka group's setup and teardown; SLUICE_WORKERS in the environment says how many
+// workers (default 1).
+int node_setup(void **state);
+int node_teardown(void **state);
 
 // Lets a frame arrive at a port.
 void node_send(uint16_t port, const void *frame, size_t len);
