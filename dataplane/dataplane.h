@@ -17,11 +17,12 @@
 #include "dataplane/drop.h"
 #include "dataplane/rule.h"
 
-#define DP_WORKERS_MAX  64
-#define DP_GATEWAYS_MAX 64
-#define DP_MEMBERS_MAX  2
-#define DP_BUCKETS      64 // of the member map; a power of two
-#define DP_NAME_SIZE    64
+#define DP_WORKERS_MAX   64
+#define DP_GATEWAYS_MAX  64
+#define DP_MEMBERS_MAX   2
+#define DP_BUCKETS       64 // of the member map; a power of two
+#define DP_NAME_SIZE     64
+#define DP_PACKET_IN_MAX 2048 // bytes of a frame that a packet-in holds
 
 enum dp_idle {
     DP_IDLE_ADAPTIVE, // spin under load, sleep up to max_sleep_us when idle
@@ -36,6 +37,7 @@ struct dp_config {
     unsigned memory_mb;               // for DPDK: packet buffers and tables
     unsigned mtu;                     // the largest of any port, bytes of IP
     unsigned mbufs;                   // packet buffers in all
+    unsigned policy_memory_mb;        // for the operator's tables; 0: 256
     struct rte_ether_addr router_mac; // what pods see as their gateway's MAC
     // Source of ICMP errors about packets that came from an uplink; all zeroes: none are sent
     // there. (About a pod's packets the source is the pod's gateway address.)
@@ -101,6 +103,7 @@ bool dp_port_link(uint16_t no);
 //   forward: ip_dst with all bits -> set_eth_src, set_eth_dst, dec_ttl, output
 //            in_port of uplinks is not matched: a miss from an uplink is no_such_pod
 //   forward: ip_src prefix, priority 0 -> uplinks:gateway (the default of a range)
+//   policy tables: see dp_policy_add
 //   others:  -ENOTSUP
 int dp_rule_add(const struct rule *rule, uint32_t *slot, char **error);
 int dp_rule_del(uint32_t slot);
@@ -108,6 +111,101 @@ struct dp_rule_stats {
     uint64_t packets, bytes;
 };
 void dp_rule_stats(uint32_t slot, struct dp_rule_stats *stats);
+
+// The operator's tables (RULE_TABLE_POLICY and up). Rules are added and removed in changes: what
+// was added and removed since the last commit becomes visible to packets at one instant, at the
+// commit, in all tables at once; a burst that a worker has begun goes on by what was before. Any
+// match of struct match_fields is taken, and the actions that rule.h lists. Of rules with the same
+// table and priority that overlap, the older one wins.
+//
+// Reserves all that the rule needs, so that commit cannot fail. -ENOSPC: the tables' memory
+// (dp_config.policy_memory_mb) does not take one more; -EINVAL: actions that contradict each other.
+// Two rules may be the same (rule_same) only if the older is removed in the same change.
+int dp_policy_add(const struct rule *rule, uint32_t *slot, char **error);
+// The rule goes at the next commit; its slot can be asked for statistics until then. A rule that
+// was never committed goes at once.
+void dp_policy_del(uint32_t slot);
+// Publishes the change and returns when all workers forward by it. `wait` false: returns at once
+// (the next commit with wait covers it).
+void dp_policy_commit(bool wait);
+// Actions of a rule, replaced in place at the next commit, keeping its counters.
+int dp_policy_modify(uint32_t *slot, const struct rule *rule, char **error);
+// What becomes of a packet that no rule of the operator's table 0 matches: on to the forward table,
+// or dropped (policy_miss). A miss in a later table is always dropped.
+void dp_policy_miss(bool normal);
+// `used_us`: when it last matched, in microseconds of CLOCK_MONOTONIC, to about a millisecond; 0:
+// never.
+struct dp_policy_stats {
+    uint64_t packets, bytes;
+    uint64_t used_us;
+};
+void dp_policy_stats(uint32_t slot, struct dp_policy_stats *stats);
+struct dp_policy_table_stats {
+    uint64_t lookups, matches;
+    uint32_t rules;
+    uint64_t bytes;        // of memory, builds included
+    const char *structure; // what it is compiled to now: "empty", "exact", "prefix", "acl"
+    uint32_t delta;        // rules that are not yet in the acl
+    uint64_t builds, build_us_last;
+};
+void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats);
+
+// The operator's groups (OpenFlow 1.5.1 section 5.6). Published at once; rules that name one which
+// does not exist drop (policy_group).
+enum dp_group_type { DP_GROUP_ALL, DP_GROUP_SELECT, DP_GROUP_INDIRECT, DP_GROUP_FAST_FAILOVER };
+struct dp_bucket {
+    uint16_t weight;      // select only
+    uint16_t watch_port;  // fast failover: PORT_NONE: none
+    uint32_t watch_group; // fast failover: 0xffffffff: none
+    uint8_t n_actions;
+    struct action actions[RULE_ACTIONS_MAX]; // no GOTO_TABLE
+};
+int dp_group_set(uint32_t id, enum dp_group_type type, const struct dp_bucket *buckets, unsigned n,
+                 char **error);
+void dp_group_del(uint32_t id);
+// buckets: [n] of the group's. -ENOENT: there is none.
+int dp_group_stats(uint32_t id, struct dp_rule_stats *group, struct dp_rule_stats *buckets,
+                   unsigned n);
+// Whether a port has carrier, as the control thread knows; ports begin as live.
+void dp_port_set_live(uint16_t no, bool live);
+
+// The operator's meters (OpenFlow 1.5.1 section 5.7), one band: what is over it is dropped.
+struct dp_meter {
+    bool packets;   // rate and burst are packets, else kilobits
+    uint32_t rate;  // per second
+    uint32_t burst; // 0: a default
+};
+int dp_meter_set(uint32_t id, const struct dp_meter *meter, char **error);
+void dp_meter_del(uint32_t id);
+struct dp_meter_stats {
+    uint64_t packets, bytes;           // that met it
+    uint64_t over_packets, over_bytes; // that were dropped
+};
+int dp_meter_stats(uint32_t id, struct dp_meter_stats *stats);
+
+// Packet-ins: frames that a policy rule sends to a controller, rate-limited and counted as punts.
+struct dp_packet_in {
+    uint16_t in_port;
+    uint16_t len; // of the frame; `data` holds at most max_len of it
+    uint16_t data_len;
+    uint16_t controller;
+    uint8_t reason;
+    uint8_t table; // the operator's
+    uint64_t cookie;
+    rte_be64_t metadata;
+    rte_be32_t reg[RULE_REGS];
+    uint8_t data[DP_PACKET_IN_MAX];
+};
+bool dp_packet_in_recv(struct dp_packet_in *in);
+// Packet-out: sends a frame through these actions as if it had come in by in_port (PORT_NONE: by
+// the controller). -ENOBUFS if it cannot now.
+int dp_packet_out(uint16_t in_port, const struct action *actions, unsigned n, const void *frame,
+                  size_t len);
+
+// What would become of a frame that came in by a port: the same stages, without sending, counting
+// or changing anything. Writes lines of text ("guard: ...", "policy0: ..."); the caller frees.
+// -ENODEV: no such port.
+int dp_trace(uint16_t in_port, const void *frame, size_t len, char **text);
 
 // A range: its addresses are reached by the uplinks only through this gateway.
 struct dp_gateway {

@@ -10,7 +10,11 @@
 
 const char *rule_table_name(enum rule_table table)
 {
-    static const char *const names[RULE_TABLE_N] = {"guard", "policy", "forward", "uplinks"};
+    static const char *const names[RULE_TABLE_N] = {"guard",   "policy0", "policy1", "policy2",
+                                                    "policy3", "policy4", "policy5", "policy6",
+                                                    "policy7", "forward", "uplinks"};
+
+    _Static_assert(POLICY_TABLES == 8, "names of the policy tables");
 
     return names[table];
 }
@@ -23,7 +27,7 @@ void rule_add_action(struct rule *rule, struct action action)
 
 bool rule_same(const struct rule *a, const struct rule *b)
 {
-    // Neither struct has padding: all members are bytes or 16-bit values.
+    // struct match_fields has no padding.
     return a->table == b->table && a->priority == b->priority &&
            a->match.in_port == b->match.in_port &&
            !memcmp(&a->match.spec, &b->match.spec, sizeof a->match.spec) &&
@@ -140,11 +144,36 @@ int rule_format_match(const struct rule *rule, char *buf, size_t size)
         add(&t, "ip_proto=%u", spec->ip_proto);
     if (mask->ip_tos)
         add(&t, "ip_tos=%u/%u", spec->ip_tos, mask->ip_tos);
+    if (mask->ip_frag)
+        add(&t, "ip_frag=%u/%u", spec->ip_frag, mask->ip_frag);
     add_port(&t, "l4_src", spec->l4_src, mask->l4_src);
     add_port(&t, "l4_dst", spec->l4_dst, mask->l4_dst);
+    if (mask->tcp_flags)
+        add(&t, "tcp_flags=0x%x/0x%x", rte_be_to_cpu_16(spec->tcp_flags),
+            rte_be_to_cpu_16(mask->tcp_flags));
+    add_mac(&t, "arp_sha", &spec->arp_sha, &mask->arp_sha);
+    add_mac(&t, "arp_tha", &spec->arp_tha, &mask->arp_tha);
+    if (mask->metadata)
+        add(&t, "metadata=0x%" PRIx64 "/0x%" PRIx64, rte_be_to_cpu_64(spec->metadata),
+            rte_be_to_cpu_64(mask->metadata));
+    for (unsigned i = 0; i < RULE_REGS; i++)
+        if (mask->reg[i])
+            add(&t, "reg%u=0x%x/0x%x", i, rte_be_to_cpu_32(spec->reg[i]),
+                rte_be_to_cpu_32(mask->reg[i]));
     if (!t.len)
         add(&t, "any");
     return t.len;
+}
+
+static void add_set_ip(struct text *t, const char *name, const struct in6_addr *ip)
+{
+    char address[INET6_ADDRSTRLEN];
+
+    if (ip_is_v4(ip))
+        inet_ntop(AF_INET, &ip->s6_addr32[3], address, sizeof address);
+    else
+        inet_ntop(AF_INET6, ip, address, sizeof address);
+    add(t, "set_%s:%s", name, address);
 }
 
 int rule_format_actions(const struct rule *rule, char *buf, size_t size)
@@ -178,6 +207,63 @@ int rule_format_actions(const struct rule *rule, char *buf, size_t size)
             break;
         case ACTION_PUNT:
             add(&t, "punt");
+            break;
+        case ACTION_NORMAL:
+            add(&t, "normal");
+            break;
+        case ACTION_IN_PORT:
+            add(&t, "output:in_port");
+            break;
+        case ACTION_ALL:
+            add(&t, "output:all");
+            break;
+        case ACTION_SET_IP_SRC:
+            add_set_ip(&t, "ip_src", &a->ip);
+            break;
+        case ACTION_SET_IP_DST:
+            add_set_ip(&t, "ip_dst", &a->ip);
+            break;
+        case ACTION_SET_IP_TOS:
+            add(&t, "set_ip_tos:%u/%u", a->byte.value, a->byte.mask);
+            break;
+        case ACTION_SET_L4_SRC:
+            add(&t, "set_l4_src:%u", rte_be_to_cpu_16(a->l4));
+            break;
+        case ACTION_SET_L4_DST:
+            add(&t, "set_l4_dst:%u", rte_be_to_cpu_16(a->l4));
+            break;
+        case ACTION_SET_VLAN:
+            add(&t, "set_vlan_tci:0x%x/0x%x", rte_be_to_cpu_16(a->tci.value),
+                rte_be_to_cpu_16(a->tci.mask));
+            break;
+        case ACTION_PUSH_VLAN:
+            add(&t, "push_vlan:0x%04x", rte_be_to_cpu_16(a->l4));
+            break;
+        case ACTION_POP_VLAN:
+            add(&t, "pop_vlan");
+            break;
+        case ACTION_SET_ARP_OP:
+            add(&t, "set_arp_op:%u", a->byte.value);
+            break;
+        case ACTION_SET_ARP_SHA:
+            add(&t, "set_arp_sha:" MAC_FORMAT, RTE_ETHER_ADDR_BYTES(&a->mac));
+            break;
+        case ACTION_SET_ARP_THA:
+            add(&t, "set_arp_tha:" MAC_FORMAT, RTE_ETHER_ADDR_BYTES(&a->mac));
+            break;
+        case ACTION_SET_METADATA:
+            add(&t, "set_metadata:0x%" PRIx64 "/0x%" PRIx64, rte_be_to_cpu_64(a->note.value),
+                rte_be_to_cpu_64(a->note.mask));
+            break;
+        case ACTION_SET_REG:
+            add(&t, "set_reg%u:0x%x/0x%x", a->index, rte_be_to_cpu_32(a->reg.value),
+                rte_be_to_cpu_32(a->reg.mask));
+            break;
+        case ACTION_GROUP:
+            add(&t, "group:%u", a->id);
+            break;
+        case ACTION_METER:
+            add(&t, "meter:%u", a->id);
             break;
         }
     }

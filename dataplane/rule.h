@@ -21,27 +21,51 @@
 #define PORT_NONE 0
 #define PORT_MAX  1023
 
-// The NIC group of a table is its number here.
+// The operator's OpenFlow tables: 0 to POLICY_TABLES - 1.
+#define POLICY_TABLES 8
+
+// Packets pass the tables in this order. The NIC group of a table is its number here.
 enum rule_table {
-    RULE_TABLE_GUARD = 0,   // what a pod port may send
-    RULE_TABLE_POLICY = 1,  // the operator's table 0
-    RULE_TABLE_FORWARD = 2, // pod addresses, the host's, the default
-    RULE_TABLE_UPLINKS = 3, // the member map: which uplink a flow leaves by
+    RULE_TABLE_GUARD = 0,  // what a pod port may send
+    RULE_TABLE_POLICY = 1, // the operator's table 0; his table n is RULE_TABLE_POLICY + n
+    RULE_TABLE_FORWARD =
+        RULE_TABLE_POLICY + POLICY_TABLES, // pod addresses, the host's, the default
+    RULE_TABLE_UPLINKS,                    // the member map: which uplink a flow leaves by
     RULE_TABLE_N
 };
 
-// A packet's headers as far as a rule can match them.
+static inline bool rule_table_is_policy(unsigned table)
+{
+    return table >= RULE_TABLE_POLICY && table < RULE_TABLE_FORWARD;
+}
+
+#define VLAN_PRESENT  0x1000 // of vlan_tci in host byte order: the frame is tagged (as in OVS)
+#define IP_FRAG_ANY   1      // of ip_frag: the packet is a fragment
+#define IP_FRAG_LATER 2      // ... and not the first: it has no ports (l4_src and l4_dst are 0)
+#define RULE_REGS     4
+
+// A packet's headers, and what tables note down about it, as far as a rule can match them. No
+// padding, so that it can be compared and hashed as 32-bit words; fields that a packet does not
+// have are 0.
 struct match_fields {
+    struct in6_addr ip_src;    // ARP: the sender's protocol address
+    struct in6_addr ip_dst;    // ARP: the target's protocol address
+    rte_be64_t metadata;       // between the operator's tables
+    rte_be32_t reg[RULE_REGS]; // between the operator's tables
     struct rte_ether_addr eth_dst;
     struct rte_ether_addr eth_src;
-    rte_be16_t eth_type;
-    rte_be16_t vlan_tci; // 12 bits VLAN id, 3 bits priority
-    struct in6_addr ip_src;
-    struct in6_addr ip_dst;
-    uint8_t ip_proto;
-    uint8_t ip_tos;
-    rte_be16_t l4_src; // TCP, UDP, SCTP source port; ICMP type in its low byte
-    rte_be16_t l4_dst; // TCP, UDP, SCTP destination port; ICMP code in its low byte
+    rte_be16_t eth_type; // of what follows the outermost VLAN tag
+    rte_be16_t vlan_tci; // the outermost tag: 12 bits VLAN id, VLAN_PRESENT, 3 bits priority
+    uint8_t ip_proto;    // ARP: the low byte of the opcode
+    uint8_t ip_tos;      // DSCP in the upper 6 bits, ECN in the lower 2
+    uint8_t ip_frag;
+    uint8_t zero;
+    rte_be16_t l4_src;    // TCP, UDP, SCTP source port; ICMP type in its low byte
+    rte_be16_t l4_dst;    // TCP, UDP, SCTP destination port; ICMP code in its low byte
+    rte_be16_t tcp_flags; // 12 bits
+    struct rte_ether_addr arp_sha;
+    struct rte_ether_addr arp_tha;
+    uint16_t zero2;
 };
 
 // A packet matches if it came in by in_port (or in_port is PORT_NONE: any) and (packet & mask) ==
@@ -61,20 +85,60 @@ enum action_type {
     ACTION_UPLINKS,    // gateway: to the uplink the member map gives for the flow's hash, with that
                        // gateway's MAC
     ACTION_GOTO_TABLE, // table, later ones only
-    ACTION_PUNT,       // to the control thread
+    ACTION_PUNT,       // to the control thread; in policy tables: packet-in of up to max_len bytes
+    // Of policy tables only:
+    ACTION_NORMAL,     // on to the forward table
+    ACTION_IN_PORT,    // out by the port it came in by
+    ACTION_ALL,        // out by all ports but the one it came in by
+    ACTION_SET_IP_SRC, // ip (IPv4-mapped for IPv4); checksums follow. ARP: the sender's address
+    ACTION_SET_IP_DST, // ip
+    ACTION_SET_IP_TOS, // byte.value in the bits of byte.mask: DSCP, ECN
+    ACTION_SET_L4_SRC, // l4 (TCP, UDP, SCTP; ICMP type)
+    ACTION_SET_L4_DST, // l4 (... ICMP code)
+    ACTION_SET_VLAN,   // tci.value in the bits of tci.mask: VLAN id, priority; of a tagged frame
+    ACTION_PUSH_VLAN,  // l4 holds the TPID; the tag is a copy of the outermost one, or 0
+    ACTION_POP_VLAN,
+    ACTION_SET_ARP_OP,   // byte.value
+    ACTION_SET_ARP_SHA,  // mac
+    ACTION_SET_ARP_THA,  // mac
+    ACTION_SET_METADATA, // note.value in the bits of note.mask
+    ACTION_SET_REG, // index, note: the low 32 bits of both (as rte_be32_t in reg.value, reg.mask)
+    ACTION_GROUP,   // id
+    ACTION_METER,   // id; what is over the rate is dropped
 };
 
 struct action {
     enum action_type type;
+    uint8_t index;    // SET_REG: which
+    uint16_t max_len; // PUNT
     union {
         struct rte_ether_addr mac;
         uint16_t port;
         uint16_t gateway; // index of the range, see uplink.h
         uint8_t table;
+        uint32_t id;
+        rte_be16_t l4;
+        struct in6_addr ip;
+        struct {
+            uint8_t value, mask;
+        } byte;
+        struct {
+            rte_be16_t value, mask;
+        } tci;
+        struct {
+            rte_be32_t value, mask;
+        } reg;
+        struct {
+            rte_be64_t value, mask;
+        } note;
+        struct {                 // PUNT
+            uint16_t controller; // OpenFlow's controller_id
+            uint8_t reason;      // OpenFlow's OFPR_*
+        } punt;
     };
 };
 
-#define RULE_ACTIONS_MAX 8
+#define RULE_ACTIONS_MAX 16
 
 struct rule {
     enum rule_table table;
@@ -109,4 +173,5 @@ bool rule_same(const struct rule *a, const struct rule *b);
 // `set_eth_dst:...,dec_ttl,output:4`. Each returns what snprintf returns.
 int rule_format_match(const struct rule *rule, char *buf, size_t size);
 int rule_format_actions(const struct rule *rule, char *buf, size_t size);
-const char *rule_table_name(enum rule_table table); // "guard", "policy", "forward", "uplinks"
+// "guard", "policy0" to "policy7", "forward", "uplinks"
+const char *rule_table_name(enum rule_table table);

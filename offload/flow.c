@@ -345,6 +345,8 @@ static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum f
         }
         case ACTION_PUNT:
             return refuse(error, "it hands packets to the daemon");
+        default:
+            return refuse(error, "rules with this action stay in software");
         }
     }
     if (!final)

@@ -191,7 +191,7 @@ static void test_in_and_out(void **state)
     assert_int_equal(driver.n, 1 + EXCEPTIONS);
     assert_int_equal(driver.n_exceptions, EXCEPTIONS);
     assert_true(offload_format_testpmd(orule, line, sizeof(line)) > 0);
-    assert_memory_equal(line, "flow create 0 group 2 ", 22);
+    assert_memory_equal(line, "flow create 0 group 9 ", 22);
     assert_int_equal(offload_stats(orule, &packets, &bytes), 0);
     assert_int_equal(packets, 7);
     assert_int_equal(bytes, 700);

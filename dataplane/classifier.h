@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// One table of rules with priorities, compiled: which rule a packet matches. Knows keys, masks,
+// orders and versions, and nothing of actions.
+//
+// Structures, each the cheapest that the rules allow: exact (all rules share few masks: hash
+// tables, changed in place), prefix (IPv4 prefixes of one address, longer ones with the higher
+// order: DIR-24-8), acl (the rest: rte_acl, built by a thread of its own beside the live one and
+// swapped, with hash tables by mask for what changed since). What a lookup costs depends on the
+// rules, never on what was looked up before.
+//
+// Threads: insert, remove, poll and the statistics are for the control thread; lookup is for
+// workers, lock-free and without waiting. Removed rules may be read by workers until a grace period
+// (rcu_wait) is over.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/rule.h"
+
+// What is classified: a packet's headers and the port it came in by. Compared as 32-bit words.
+struct match_key {
+    struct match_fields fields;
+    rte_be16_t in_port;
+    uint16_t zero[3];
+};
+#define MATCH_KEY_WORDS (sizeof(struct match_key) / 4)
+
+// A rule as the classifier sees it; embedded in its owner's. A packet of version v sees it if
+// add_version <= v < remove_version.
+struct cls_rule {
+    struct match_key spec, mask;          // spec has no bit outside mask
+    uint64_t order;                       // unique; of those that match, the highest wins
+    uint64_t add_version, remove_version; // UINT64_MAX: not (yet) removed
+    void *aux[4];                         // the classifier's own
+};
+
+struct classifier;
+
+// `budget` bounds the memory of all that it compiles, bytes. NULL: no memory.
+struct classifier *classifier_new(const char *name, size_t budget);
+// No worker may be in a lookup any more.
+void classifier_free(struct classifier *cls);
+
+// -ENOSPC with a sentence that has the numbers: the budget does not hold one more.
+int classifier_insert(struct classifier *cls, struct cls_rule *rule, char **error);
+// Takes a rule out that no packet sees any more (its remove_version is over for every worker). The
+// caller frees it after another grace period.
+void classifier_remove(struct classifier *cls, struct cls_rule *rule);
+// Finishes builds in the background, starts new ones. Call it often (each turn of the control
+// loop); it never takes longer than about a millisecond.
+void classifier_poll(struct classifier *cls);
+
+// For each key the matching rule of the highest order that version sees, or NULL. n <= 64.
+void classifier_lookup(const struct classifier *cls, uint64_t version,
+                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
+
+struct classifier_stats {
+    const char *structure; // "empty", "exact", "prefix", "acl"
+    uint32_t rules, masks;
+    uint32_t delta; // rules that are not yet in the acl, and rules removed that still are
+    uint64_t bytes;
+    uint64_t builds, build_us_last;
+};
+void classifier_stats(const struct classifier *cls, struct classifier_stats *stats);
