@@ -128,8 +128,12 @@ void dp_policy_del(uint32_t slot);
 // Publishes the change and returns when all workers forward by it. `wait` false: returns at once
 // (the next commit with wait covers it).
 void dp_policy_commit(bool wait);
-// Actions of a rule, replaced in place at the next commit, keeping its counters.
-int dp_policy_modify(uint32_t *slot, const struct rule *rule, char **error);
+// Actions and cookie of a rule, replaced in place at the next commit by those of `rule`, whose
+// match and priority are the same. Slot, counters and age stay.
+int dp_policy_modify(uint32_t slot, const struct rule *rule, char **error);
+// Frees what no worker reads any more, lets the tables be compiled. Call it each turn of the
+// control loop; it takes about a millisecond at most. True: there is more to do soon.
+bool dp_policy_poll(void);
 // What becomes of a packet that no rule of the operator's table 0 matches: on to the forward table,
 // or dropped (policy_miss). A miss in a later table is always dropped.
 void dp_policy_miss(bool normal);

@@ -50,6 +50,7 @@ struct port {
     uint64_t l2_expect_lo, l2_mask_lo;
     uint32_t l2_expect_hi, l2_mask_hi;
     bool guarded;        // pod or host: source addresses are checked
+    bool live;           // has carrier, as the control thread says
     struct guard *guard; // NULL: nothing passes
     uint16_t no;
     uint16_t generation; // tells a port from an earlier one of the same number
@@ -114,6 +115,13 @@ struct worker {
     struct rate *icmp_rate;         // [PORT_MAX + 1]
     struct rate *punt_rate;         // [PORT_MAX + 1]
     struct dp_rule_stats *rules;    // [RULES_MAX]
+
+    uint64_t policy_version; // of the operator's tables for this burst; 0: they have no rules
+    struct policy_counters *policy_rules; // [POLICY_RULES_MAX]
+    struct policy_table_counters {
+        uint64_t lookups, matches;
+    } policy_tables[POLICY_TABLES];
+    struct rate *packet_in_rate; // [PORT_MAX + 1]
 
     uint16_t n_dirty; // ports with frames in their tx buffer
     uint16_t dirty[PORT_MAX + 1];

@@ -316,6 +316,7 @@ int dp_port_add(const struct dp_port_params *params, char **error)
     port->no = params->no;
     port->mtu = params->mtu;
     port->generation = ++generation;
+    port->live = true;
     ret = open_device(port, error);
     if (ret) {
         rte_free(port);
@@ -412,4 +413,12 @@ bool dp_port_link(uint16_t no)
     if (!port)
         return false;
     return port->xdp || rte_eth_link_get_nowait(port->ethdev, &link) || link.link_status;
+}
+
+void dp_port_set_live(uint16_t no, bool live)
+{
+    struct port *port = no <= PORT_MAX ? dp.ports[no] : NULL;
+
+    if (port)
+        __atomic_store_n(&port->live, live, __ATOMIC_RELAXED);
 }
