@@ -3,10 +3,9 @@
 // orders and versions, and nothing of actions.
 //
 // Structures, each the cheapest that the rules allow: exact (all rules share few masks: hash
-// tables, changed in place), prefix (IPv4 prefixes of one address, longer ones with the higher
-// order: DIR-24-8), acl (the rest: rte_acl, built by a thread of its own beside the live one and
-// swapped, with hash tables by mask for what changed since). What a lookup costs depends on the
-// rules, never on what was looked up before.
+// tables, changed in place), acl (the rest: rte_acl, built by a thread of its own beside the live
+// one and swapped, with hash tables by mask for what changed since). What a lookup costs depends
+// on the rules, never on what was looked up before.
 //
 // Threads: insert, remove, poll and the statistics are for the control thread; lookup is for
 // workers, lock-free and without waiting. Removed rules may be read by workers until a grace period
@@ -27,13 +26,22 @@ struct match_key {
 };
 #define MATCH_KEY_WORDS (sizeof(struct match_key) / 4)
 
-// A rule as the classifier sees it; embedded in its owner's. A packet of version v sees it if
+// A rule as the classifier sees it; embedded in its owner's, best at the start of a cache line. The
+// owner fills in the first part, may change the versions at any time (by aligned atomic stores) and
+// nothing else while the rule is in a classifier. A packet of version v sees the rule if
 // add_version <= v < remove_version.
 struct cls_rule {
+    uint64_t order;                       // unique; of those that match, the highest wins; not ~0
+    uint64_t add_version, remove_version; // UINT64_MAX: not (yet)
+    struct cls_rule *next;                // the classifier's own; here for the cache line
     struct match_key spec, mask;          // spec has no bit outside mask
-    uint64_t order;                       // unique; of those that match, the highest wins
-    uint64_t add_version, remove_version; // UINT64_MAX: not (yet) removed
-    void *aux[4];                         // the classifier's own
+
+    // The classifier's own.
+    struct cls_rule *next_changed[2];
+    uint64_t serial;
+    uint32_t hash;
+    uint32_t at;
+    uint32_t acl_index[2];
 };
 
 struct classifier;
@@ -52,12 +60,13 @@ void classifier_remove(struct classifier *cls, struct cls_rule *rule);
 // loop); it never takes longer than about a millisecond.
 void classifier_poll(struct classifier *cls);
 
-// For each key the matching rule of the highest order that version sees, or NULL. n <= 64.
+#define CLS_BURST 64
+// For each key the matching rule of the highest order that version sees, or NULL. n <= CLS_BURST.
 void classifier_lookup(const struct classifier *cls, uint64_t version,
                        const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
 
 struct classifier_stats {
-    const char *structure; // "empty", "exact", "prefix", "acl"
+    const char *structure; // "empty", "exact", "hash" (by many masks), "acl"
     uint32_t rules, masks;
     uint32_t delta; // rules that are not yet in the acl, and rules removed that still are
     uint64_t bytes;

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Rules in hash tables, one for each mask: a packet is looked up in each, the table with the best
+// rule first, until no table that is left can have a better one than was found.
+//
+// One writer; readers meanwhile. A slot of a table holds the first of the rules that have the same
+// spec and mask, the others follow it by order. A slot that once was taken is never passed over as
+// empty while a rule behind it is there; arrays that become too small are replaced, and freed after
+// a grace period.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_hash_crc.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/classifier_internal.h"
+
+// A slot: a rule's address, and above it 16 bits of its hash.
+#define SLOT_EMPTY   UINT64_C(0)
+#define SLOT_DELETED UINT64_C(1)
+#define SLOT_RULE    ((UINT64_C(1) << 48) - 1)
+
+struct slots {
+    uint32_t mask; // number of slots - 1
+    uint64_t slot[];
+};
+#define SLOTS_MIN     8
+#define SLOTS_SIZE(n) (sizeof(struct slots) + (n) * sizeof(uint64_t))
+
+struct mask_table {
+    struct slots *slots;
+    uint8_t n_words; // what packets of the rules' class have to be compared in
+    uint8_t n_all;   // what all others have to be compared in
+    uint8_t word[MATCH_KEY_WORDS];
+    uint32_t word_mask[MATCH_KEY_WORDS];
+
+    // For the control thread.
+    struct mask_table *next; // in the bucket
+    struct match_key mask;
+    unsigned class;
+    uint32_t n, n_taken;      // keys; slots that are not SLOT_EMPTY
+    uint64_t bound;           // no rule's order + 1 is higher
+    bool stale;               // the bound may be too high
+    uint32_t at[KEY_CLASSES]; // where in the lists
+};
+
+struct mask_list {
+    uint32_t n, max;
+    struct {
+        struct mask_table *table;
+        uint64_t bound;  // of the table
+        uint64_t bounds; // of this table and all that follow
+    } entry[];
+};
+#define LIST_SIZE(n) (sizeof(struct mask_list) + (n) * sizeof(((struct mask_list *)0)->entry[0]))
+
+static bool in_list(unsigned class, enum key_class list)
+{
+    return class == RULE_ANY || class == (unsigned)list || (class == KEY_IPV4 && list == KEY_ODD);
+}
+
+static struct cls_rule **next_of(const struct mask_set *set, struct cls_rule *rule)
+{
+    return RTE_PTR_ADD(rule, set->next_offset);
+}
+
+static struct cls_rule *slot_rule(uint64_t slot)
+{
+    return (struct cls_rule *)(uintptr_t)(slot & SLOT_RULE & ~SLOT_DELETED);
+}
+
+static uint64_t slot_of(const struct cls_rule *rule)
+{
+    return (uint64_t)(uintptr_t)rule | (uint64_t)(rule->hash >> 16) << 48;
+}
+
+static uint32_t hash_key(const struct mask_table *table, const struct match_key *key)
+{
+    uint32_t hash = 0;
+
+    for (unsigned i = 0; i < table->n_words; i++)
+        hash = rte_hash_crc_4byte(key_words(key)[table->word[i]] & table->word_mask[i], hash);
+    // CRC is linear: the low bits alone would be a poor index, and tell nothing of the high ones.
+    hash *= 0x9e3779b1;
+    return hash ^ hash >> 15;
+}
+
+static bool key_matches(const struct mask_table *table, unsigned n_words,
+                        const struct match_key *key, const struct cls_rule *rule)
+{
+    const uint32_t *words = key_words(key), *spec = key_words(&rule->spec);
+    uint32_t differ = 0;
+
+    for (unsigned i = 0; i < n_words; i++)
+        differ |= (words[table->word[i]] & table->word_mask[i]) ^ spec[table->word[i]];
+    return !differ;
+}
+
+// Control thread
+
+static unsigned bucket_of(const struct match_key *mask, unsigned class)
+{
+    return rte_hash_crc(mask, sizeof *mask, class) % MASK_BUCKETS;
+}
+
+static struct mask_table *table_find(const struct mask_set *set, const struct match_key *mask,
+                                     unsigned class)
+{
+    struct mask_table *table = set->bucket[bucket_of(mask, class)];
+
+    while (table && (table->class != class || memcmp(&table->mask, mask, sizeof *mask)))
+        table = table->next;
+    return table;
+}
+
+// Raises the bound of a table to an order, in a list.
+static void list_raise(struct mask_list *list, uint32_t at, uint64_t bound)
+{
+    // First those before it: a reader that stops too late loses nothing.
+    for (uint32_t i = at + 1; i-- > 0 && list->entry[i].bounds < bound;)
+        __atomic_store_n(&list->entry[i].bounds, bound, __ATOMIC_RELAXED);
+    if (list->entry[at].bound < bound)
+        __atomic_store_n(&list->entry[at].bound, bound, __ATOMIC_RELEASE);
+}
+
+static int list_reserve(struct mask_set *set, enum key_class class)
+{
+    struct mask_list *list = set->list[class], *larger;
+    uint32_t n = list ? list->n : 0, max = n ? 2 * n : 4;
+
+    if (list && n < list->max)
+        return 0;
+    larger = memory_alloc(set->memory, LIST_SIZE(max));
+    if (!larger)
+        return -ENOSPC;
+    if (list)
+        memcpy(larger, list, LIST_SIZE(n));
+    larger->max = max;
+    store_release(&set->list[class], larger);
+    if (list)
+        memory_retire(set->memory, list, LIST_SIZE(list->max), NULL);
+    return 0;
+}
+
+static void list_append(struct mask_set *set, enum key_class class, struct mask_table *table)
+{
+    struct mask_list *list = set->list[class];
+
+    table->at[class] = list->n;
+    list->entry[list->n].table = table;
+    list->entry[list->n].bound = list->entry[list->n].bounds = 0;
+    store_release(&list->n, list->n + 1);
+}
+
+static struct slots *slots_new(struct mask_set *set, uint32_t n)
+{
+    struct slots *slots = memory_alloc(set->memory, SLOTS_SIZE(n));
+
+    if (slots)
+        slots->mask = n - 1;
+    return slots;
+}
+
+static void slots_free(struct memory *memory, struct slots *slots)
+{
+    memory_free(memory, slots, SLOTS_SIZE(slots->mask + 1));
+}
+
+static void table_words(struct mask_table *table)
+{
+    const uint32_t *mask = key_words(&table->mask);
+
+    for (unsigned implied = 0; implied < 2; implied++) {
+        for (unsigned w = 0; w < MATCH_KEY_WORDS; w++)
+            if (mask[w] && word_implied(table->class, w, mask[w]) == implied) {
+                table->word[table->n_all] = (uint8_t)w;
+                table->word_mask[table->n_all++] = mask[w];
+            }
+        if (!implied)
+            table->n_words = table->n_all;
+    }
+}
+
+static struct mask_table *table_new(struct mask_set *set, const struct match_key *mask,
+                                    unsigned class)
+{
+    struct mask_table *table, **bucket = &set->bucket[bucket_of(mask, class)];
+
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (in_list(class, c) && list_reserve(set, c))
+            return NULL;
+    table = memory_alloc(set->memory, sizeof *table);
+    if (!table)
+        return NULL;
+    table->slots = slots_new(set, SLOTS_MIN);
+    if (!table->slots) {
+        memory_free(set->memory, table, sizeof *table);
+        return NULL;
+    }
+    table->mask = *mask;
+    table->class = class;
+    table_words(table);
+    table->next = *bucket;
+    *bucket = table;
+    set->n_masks++;
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (in_list(class, c))
+            list_append(set, c, table);
+    return table;
+}
+
+// The slot with the rule's spec; if there is none, where it would be put: the first that is free.
+static uint64_t *slot_find(const struct mask_table *table, const struct cls_rule *rule)
+{
+    struct slots *slots = table->slots;
+    uint64_t *spare = NULL;
+
+    for (uint32_t at = rule->hash & slots->mask;; at = (at + 1) & slots->mask) {
+        uint64_t *slot = &slots->slot[at];
+
+        if (*slot == SLOT_EMPTY)
+            return spare ? spare : slot;
+        if (*slot == SLOT_DELETED) {
+            if (!spare)
+                spare = slot;
+        } else if (slot_rule(*slot)->hash == rule->hash &&
+                   !memcmp(&slot_rule(*slot)->spec, &rule->spec, sizeof rule->spec))
+            return slot;
+    }
+}
+
+// Twice as many slots as keys, at least: a search ends after two on average.
+static int table_grow(struct mask_set *set, struct mask_table *table)
+{
+    struct slots *old = table->slots, *slots;
+
+    if (2 * (table->n_taken + 1) <= old->mask + 1)
+        return 0;
+    slots = slots_new(set, rte_align32pow2(RTE_MAX(4 * (table->n + 1), (uint32_t)SLOTS_MIN)));
+    if (!slots)
+        return -ENOSPC;
+    for (uint32_t i = 0; i <= old->mask; i++)
+        if (old->slot[i] > SLOT_DELETED) {
+            uint32_t at = slot_rule(old->slot[i])->hash & slots->mask;
+
+            while (slots->slot[at])
+                at = (at + 1) & slots->mask;
+            slots->slot[at] = old->slot[i];
+        }
+    table->n_taken = table->n;
+    store_release(&table->slots, slots);
+    memory_retire(set->memory, old, SLOTS_SIZE(old->mask + 1), NULL);
+    return 0;
+}
+
+int mask_set_insert(struct mask_set *set, struct cls_rule *rule)
+{
+    unsigned class = rule_class(rule);
+    struct mask_table *table = table_find(set, &rule->mask, class);
+    struct cls_rule *before = NULL, *after;
+    uint64_t *slot, bound = rule->order + 1;
+
+    if (!table)
+        table = table_new(set, &rule->mask, class);
+    if (!table || table_grow(set, table)) {
+        set->untidy = true; // a table may have been made for nothing
+        return -ENOSPC;
+    }
+    rule->hash = hash_key(table, &rule->spec);
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (in_list(class, c)) {
+            set->untidy |= table->at[c] && set->list[c]->entry[table->at[c] - 1].bound < bound;
+            list_raise(set->list[c], table->at[c], bound);
+        }
+    table->bound = RTE_MAX(table->bound, bound);
+    slot = slot_find(table, rule);
+    if (*slot <= SLOT_DELETED) {
+        table->n++;
+        table->n_taken += *slot == SLOT_EMPTY;
+        after = NULL;
+    } else {
+        for (after = slot_rule(*slot); after && after->order > rule->order;
+             after = *next_of(set, after))
+            before = after;
+    }
+    store_release(next_of(set, rule), after);
+    if (before)
+        store_release(next_of(set, before), rule);
+    else
+        store_release(slot, slot_of(rule));
+    set->n_rules++;
+    return 0;
+}
+
+void mask_set_remove(struct mask_set *set, struct cls_rule *rule)
+{
+    struct mask_table *table = table_find(set, &rule->mask, rule_class(rule));
+    struct slots *slots = table->slots;
+    uint64_t *slot = slot_find(table, rule);
+    struct cls_rule *first = slot_rule(*slot), *before = NULL;
+    struct cls_rule *after = *next_of(set, rule);
+    uint32_t at = (uint32_t)(slot - slots->slot);
+
+    for (struct cls_rule *r = first; r != rule; r = *next_of(set, r))
+        before = r;
+    // The rule's own `next` stays, for who stands on it.
+    if (before)
+        store_release(next_of(set, before), after);
+    else if (after)
+        store_release(slot, slot_of(after));
+    else {
+        store_release(slot, SLOT_DELETED);
+        table->n--;
+        // Deleted slots at the end of a run are as good as empty: nobody's search goes past them.
+        while (slots->slot[at] == SLOT_DELETED &&
+               slots->slot[(at + 1) & slots->mask] == SLOT_EMPTY) {
+            store_release(&slots->slot[at], SLOT_EMPTY);
+            table->n_taken--;
+            at = (at - 1) & slots->mask;
+        }
+    }
+    if (table->bound == rule->order + 1 || !table->n)
+        table->stale = set->untidy = true;
+    set->n_rules--;
+}
+
+static uint64_t table_bound(const struct mask_table *table)
+{
+    uint64_t bound = 0;
+
+    for (uint32_t i = 0; i <= table->slots->mask; i++)
+        if (table->slots->slot[i] > SLOT_DELETED)
+            bound = RTE_MAX(bound, slot_rule(table->slots->slot[i])->order + 1);
+    return bound;
+}
+
+static void table_retire(struct mask_set *set, struct mask_table *table)
+{
+    struct mask_table **from = &set->bucket[bucket_of(&table->mask, table->class)];
+
+    while (*from != table)
+        from = &(*from)->next;
+    *from = table->next;
+    set->n_masks--;
+    memory_retire(set->memory, table->slots, SLOTS_SIZE(table->slots->mask + 1), NULL);
+    memory_retire(set->memory, table, sizeof *table, NULL);
+}
+
+static int by_bound(const void *a, const void *b)
+{
+    const struct mask_table *x = *(struct mask_table *const *)a,
+                            *y = *(struct mask_table *const *)b;
+
+    return (x->bound < y->bound) - (x->bound > y->bound);
+}
+
+// A list of these tables, which are sorted, as far as they are for packets of the class.
+static struct mask_list *list_new(struct mask_set *set, enum key_class class,
+                                  struct mask_table *const tables[], uint32_t n)
+{
+    struct mask_list *list = memory_alloc(set->memory, LIST_SIZE(n));
+
+    if (!list)
+        return NULL;
+    list->max = n;
+    for (uint32_t i = 0; i < n; i++)
+        if (in_list(tables[i]->class, class)) {
+            list->entry[list->n].table = tables[i];
+            list->entry[list->n].bound = list->entry[list->n].bounds = tables[i]->bound;
+            list->n++;
+        }
+    return list;
+}
+
+void mask_set_tidy(struct mask_set *set)
+{
+    struct mask_table **tables = calloc(set->n_masks + 1, sizeof *tables);
+    struct mask_list *list[KEY_CLASSES] = {0}, *old;
+    uint32_t n = 0, n_empty = 0;
+
+    if (!tables || !set->untidy)
+        goto out;
+    for (unsigned b = 0; b < MASK_BUCKETS; b++)
+        for (struct mask_table *table = set->bucket[b]; table; table = table->next) {
+            if (table->stale)
+                table->bound = table_bound(table);
+            table->stale = false;
+            tables[n++] = table;
+            n_empty += !table->n;
+        }
+    // Empty tables, whose bound is 0, come last.
+    qsort(tables, n, sizeof *tables, by_bound);
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (!(list[c] = list_new(set, c, tables, n - n_empty))) {
+            for (unsigned d = 0; d < c; d++)
+                memory_free(set->memory, list[d], LIST_SIZE(list[d]->max));
+            goto out; // another time
+        }
+    for (unsigned c = 0; c < KEY_CLASSES; c++) {
+        for (uint32_t i = 0; i < list[c]->n; i++)
+            list[c]->entry[i].table->at[c] = i;
+        old = set->list[c];
+        store_release(&set->list[c], list[c]);
+        if (old)
+            memory_retire(set->memory, old, LIST_SIZE(old->max), NULL);
+    }
+    while (n_empty--)
+        table_retire(set, tables[--n]);
+    set->untidy = false;
+out:
+    free(tables);
+}
+
+void mask_set_init(struct mask_set *set, struct memory *memory, size_t next_offset)
+{
+    *set = (struct mask_set){.memory = memory, .next_offset = next_offset};
+}
+
+void mask_set_fini(struct mask_set *set)
+{
+    struct mask_table *table;
+
+    for (unsigned b = 0; b < MASK_BUCKETS; b++)
+        while ((table = set->bucket[b])) {
+            set->bucket[b] = table->next;
+            slots_free(set->memory, table->slots);
+            memory_free(set->memory, table, sizeof *table);
+        }
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (set->list[c])
+            memory_free(set->memory, set->list[c], LIST_SIZE(set->list[c]->max));
+}
+
+unsigned mask_set_tables(const struct mask_set *set, enum key_class class)
+{
+    return set->list[class] ? set->list[class]->n : 0;
+}
+
+// Workers
+
+// The first slot at or after `at` that may hold the hash; SLOT_EMPTY: none does.
+static inline uint64_t probe(const struct slots *slots, uint32_t hash, uint32_t *at)
+{
+    uint64_t slot;
+
+    for (;; (*at)++) {
+        slot = load_acquire(&slots->slot[*at & slots->mask]);
+        if (slot == SLOT_EMPTY || (slot > SLOT_DELETED && slot >> 48 == hash >> 16))
+            return slot;
+    }
+}
+
+// The best rule of a chain that the version sees.
+static inline struct cls_rule *chain_visible(const struct mask_set *set, struct cls_rule *rule,
+                                             uint64_t version)
+{
+    while (rule && unlikely(!rule_visible(rule, version)))
+        rule = load_acquire(next_of(set, rule));
+    return rule;
+}
+
+// Looks keys up in one table: those whose hit so far may be bettered.
+static void table_lookup(const struct mask_set *set, const struct mask_table *table,
+                         unsigned n_words, uint64_t bound, uint64_t version,
+                         const struct match_key *const keys[], unsigned n, struct cls_rule *hits[],
+                         uint64_t best[])
+{
+    const struct slots *slots = load_acquire(&table->slots);
+    uint32_t hash[CLS_BURST], at[CLS_BURST];
+    uint64_t slot[CLS_BURST];
+    uint8_t of[CLS_BURST];
+    unsigned m = 0, k = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (best[i] < bound) {
+            hash[m] = hash_key(table, keys[i]);
+            rte_prefetch0(&slots->slot[hash[m] & slots->mask]);
+            of[m++] = (uint8_t)i;
+        }
+    for (unsigned j = 0; j < m; j++) {
+        uint32_t to = hash[j];
+        uint64_t found = probe(slots, hash[j], &to);
+
+        if (found != SLOT_EMPTY) {
+            rte_prefetch0(slot_rule(found));
+            rte_prefetch0(RTE_PTR_ADD(slot_rule(found), RTE_CACHE_LINE_SIZE));
+            slot[k] = found;
+            at[k] = to;
+            hash[k] = hash[j];
+            of[k++] = of[j];
+        }
+    }
+    for (unsigned j = 0; j < k; j++) {
+        struct cls_rule *rule = slot_rule(slot[j]);
+        unsigned i = of[j];
+
+        while (rule && unlikely(!key_matches(table, n_words, keys[i], rule))) {
+            at[j]++;
+            rule = slot_rule(probe(slots, hash[j], &at[j]));
+        }
+        rule = chain_visible(set, rule, version);
+        if (rule && rule->order + 1 > best[i]) {
+            hits[i] = rule;
+            best[i] = rule->order + 1;
+        }
+    }
+}
+
+void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,
+                     const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
+{
+    const struct mask_list *list = load_acquire(&set->list[class]);
+    uint32_t n_tables = list ? load_acquire(&list->n) : 0;
+    uint64_t best[CLS_BURST], worst;
+
+    for (unsigned i = 0; i < n; i++)
+        best[i] = hits[i] ? hits[i]->order + 1 : 0;
+    for (uint32_t t = 0; t < n_tables; t++) {
+        const struct mask_table *table = list->entry[t].table;
+
+        worst = UINT64_MAX;
+        for (unsigned i = 0; i < n; i++)
+            worst = RTE_MIN(worst, best[i]);
+        if (worst >= __atomic_load_n(&list->entry[t].bounds, __ATOMIC_RELAXED))
+            return;
+        table_lookup(set, table, class == KEY_ODD ? table->n_all : table->n_words,
+                     __atomic_load_n(&list->entry[t].bound, __ATOMIC_ACQUIRE), version, keys, n,
+                     hits, best);
+    }
+}

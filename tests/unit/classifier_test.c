@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The classifier against a plain list of rules: random additions, removals and commits, and what a
+// packet of any version that is still in use matches.
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "dataplane/classifier.h"
+
+#define RULES 400
+
+static uint64_t random_state;
+
+static uint32_t random_below(uint32_t n)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)((random_state >> 32) % n);
+}
+
+static struct in6_addr mapped(uint32_t address)
+{
+    return (struct in6_addr){
+        .s6_addr32 = {0, 0, RTE_BE32(0xffff), rte_cpu_to_be_32(address)},
+    };
+}
+
+static struct match_key packet(uint32_t src, uint32_t dst, uint16_t port)
+{
+    return (struct match_key){
+        .fields = {.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4),
+                   .ip_src = mapped(src),
+                   .ip_dst = mapped(dst),
+                   .ip_proto = IPPROTO_TCP,
+                   .l4_dst = rte_cpu_to_be_16(port)},
+        .in_port = RTE_BE16(3),
+    };
+}
+
+static void match_ip(struct in6_addr *spec, struct in6_addr *mask, uint32_t address, unsigned len)
+{
+    uint32_t bits = len ? ~0u << (32 - len) : 0;
+
+    *spec = mapped(address & bits);
+    memset(mask, 0xff, 12);
+    mask->s6_addr32[3] = rte_cpu_to_be_32(bits);
+}
+
+// Few values, so that rules overlap and packets hit.
+static void random_rule(struct cls_rule *rule, uint64_t order)
+{
+    *rule =
+        (struct cls_rule){.order = order, .add_version = UINT64_MAX, .remove_version = UINT64_MAX};
+    if (random_below(8)) {
+        rule->spec.fields.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+        rule->mask.fields.eth_type = 0xffff;
+        if (random_below(2))
+            match_ip(&rule->spec.fields.ip_src, &rule->mask.fields.ip_src, random_below(8),
+                     32 - random_below(4));
+        if (random_below(2))
+            match_ip(&rule->spec.fields.ip_dst, &rule->mask.fields.ip_dst, random_below(8),
+                     32 - random_below(4));
+        if (random_below(2)) {
+            rule->spec.fields.l4_dst = rte_cpu_to_be_16((uint16_t)random_below(4));
+            rule->mask.fields.l4_dst = 0xffff;
+        }
+    }
+    if (!random_below(4)) {
+        rule->spec.in_port = rte_cpu_to_be_16((uint16_t)(2 + random_below(3)));
+        rule->mask.in_port = 0xffff;
+    }
+}
+
+static bool matches(const struct cls_rule *rule, const struct match_key *key)
+{
+    const uint8_t *k = (const uint8_t *)key, *spec = (const uint8_t *)&rule->spec,
+                  *mask = (const uint8_t *)&rule->mask;
+
+    for (size_t i = 0; i < sizeof *key; i++)
+        if ((k[i] & mask[i]) != spec[i])
+            return false;
+    return true;
+}
+
+static struct cls_rule *expected(struct cls_rule *rules[], unsigned n, uint64_t version,
+                                 const struct match_key *key)
+{
+    struct cls_rule *best = NULL;
+
+    for (unsigned i = 0; i < n; i++)
+        if (rules[i] && rules[i]->add_version <= version && version < rules[i]->remove_version &&
+            (!best || rules[i]->order > best->order) && matches(rules[i], key))
+            best = rules[i];
+    return best;
+}
+
+static struct classifier *new_classifier(void)
+{
+    struct classifier *cls = classifier_new("t", 64 << 20);
+
+    assert_non_null(cls);
+    return cls;
+}
+
+static void insert(struct classifier *cls, struct cls_rule *rule)
+{
+    char *error = NULL;
+
+    if (classifier_insert(cls, rule, &error))
+        fail_msg("%s", error);
+}
+
+// What one version sees while the rules of the next come and go.
+static void finds_what_a_list_finds(void **state)
+{
+    static struct cls_rule *rules[RULES];
+    struct classifier *cls = new_classifier();
+    uint64_t version = 1, order[2 * RULES], n_orders = 0, hits = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * RULES; i++)
+        order[i] = i;
+    for (unsigned step = 0; step < 3000; step++) {
+        unsigned changes = random_below(step % 700 < 30 ? 200 : 8);
+
+        // The next version: some added, some marked as removed.
+        for (unsigned c = 0; c < changes; c++) {
+            unsigned i = random_below(RULES);
+
+            if (!rules[i]) {
+                unsigned pick = random_below((uint32_t)(2 * RULES - n_orders));
+                uint64_t o = order[pick];
+
+                order[pick] = order[2 * RULES - 1 - n_orders];
+                order[2 * RULES - 1 - n_orders++] = o;
+                rules[i] = aligned_alloc(64, RTE_ALIGN(sizeof *rules[i], 64));
+                random_rule(rules[i], o);
+                insert(cls, rules[i]);
+                rules[i]->add_version = version + 1;
+            } else if (rules[i]->add_version <= version && rules[i]->remove_version == UINT64_MAX)
+                rules[i]->remove_version = version + 1;
+        }
+        for (unsigned round = 0; round < 4; round++) {
+            struct match_key keys[CLS_BURST];
+            const struct match_key *at[CLS_BURST];
+            struct cls_rule *found[CLS_BURST];
+            unsigned n = 1 + random_below(CLS_BURST);
+            uint64_t v = version + random_below(2);
+
+            for (unsigned k = 0; k < n; k++) {
+                keys[k] = packet(random_below(8), random_below(8), (uint16_t)random_below(4));
+                if (!random_below(8))
+                    keys[k].fields.eth_type = RTE_BE16(0x9000);
+                // The EtherType says IPv4, the addresses do not.
+                if (!random_below(8))
+                    memset(&keys[k].fields.ip_src, (int)random_below(2), 16);
+                at[k] = &keys[k];
+            }
+            classifier_lookup(cls, v, at, n, found);
+            for (unsigned k = 0; k < n; k++) {
+                assert_ptr_equal(found[k], expected(rules, RULES, v, &keys[k]));
+                hits += found[k] != NULL;
+            }
+        }
+        version++;
+        for (unsigned i = 0; i < RULES; i++)
+            if (rules[i] && rules[i]->remove_version <= version) {
+                classifier_remove(cls, rules[i]);
+                order[2 * RULES - n_orders--] = rules[i]->order;
+                free(rules[i]);
+                rules[i] = NULL;
+            }
+        if (!random_below(3))
+            classifier_poll(cls);
+    }
+    assert_true(hits > 50000);
+    for (unsigned i = 0; i < RULES; i++)
+        if (rules[i]) {
+            classifier_remove(cls, rules[i]);
+            free(rules[i]);
+        }
+    classifier_free(cls);
+}
+
+static void says_what_it_is(void **state)
+{
+    struct classifier *cls = new_classifier();
+    struct cls_rule rules[3] = {0};
+    struct classifier_stats stats;
+
+    (void)state;
+    classifier_stats(cls, &stats);
+    assert_string_equal(stats.structure, "empty");
+    for (unsigned i = 0; i < 3; i++) {
+        rules[i].order = i;
+        rules[i].mask.in_port = (rte_be16_t)i;
+        insert(cls, &rules[i]);
+        classifier_stats(cls, &stats);
+        assert_int_equal(stats.rules, i + 1);
+        assert_int_equal(stats.masks, i + 1);
+        assert_string_equal(stats.structure, i < 2 ? "exact" : "hash");
+    }
+    for (unsigned i = 0; i < 3; i++)
+        classifier_remove(cls, &rules[i]);
+    classifier_poll(cls);
+    classifier_stats(cls, &stats);
+    assert_string_equal(stats.structure, "empty");
+    assert_int_equal(stats.masks, 0);
+    classifier_free(cls);
+}
+
+static void keeps_to_its_budget(void **state)
+{
+    struct classifier *cls = classifier_new("policy3", 100 << 10);
+    static struct cls_rule rules[20000];
+    struct classifier_stats stats;
+    char *error = NULL;
+    unsigned n;
+
+    (void)state;
+    for (n = 0; n < RTE_DIM(rules) && !error; n++) {
+        rules[n].order = n;
+        match_ip(&rules[n].spec.fields.ip_dst, &rules[n].mask.fields.ip_dst, n, 32);
+        rules[n].remove_version = UINT64_MAX;
+        if (classifier_insert(cls, &rules[n], &error))
+            break;
+        classifier_poll(cls);
+    }
+    assert_true(n > 1000 && n < 10000);
+    assert_non_null(error);
+    print_message("# %s\n", error);
+    assert_non_null(strstr(error, "policy3"));
+    assert_non_null(strstr(error, "100 KiB"));
+    free(error);
+    classifier_stats(cls, &stats);
+    assert_int_equal(stats.rules, n);
+    assert_true(stats.bytes <= 100 << 10);
+    // The others still work.
+    for (unsigned i = 0; i < n; i++) {
+        struct match_key key = packet(0, i, 0);
+        const struct match_key *at = &key;
+        struct cls_rule *hit;
+
+        classifier_lookup(cls, 0, &at, 1, &hit);
+        assert_ptr_equal(hit, &rules[i]);
+        classifier_remove(cls, &rules[i]);
+        classifier_lookup(cls, 0, &at, 1, &hit);
+        assert_null(hit);
+    }
+    classifier_free(cls);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_what_a_list_finds),
+        cmocka_unit_test(says_what_it_is),
+        cmocka_unit_test(keeps_to_its_budget),
+    };
+    const char *seed = getenv("SLUICE_SEED");
+
+    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) | 1;
+    print_message("# seed %lu\n", random_state);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
