@@ -156,11 +156,12 @@ void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats);
 
 // The operator's groups (OpenFlow 1.5.1 section 5.6). Published at once; rules that name one which
 // does not exist drop (policy_group).
+#define DP_GROUP_NONE UINT32_MAX
 enum dp_group_type { DP_GROUP_ALL, DP_GROUP_SELECT, DP_GROUP_INDIRECT, DP_GROUP_FAST_FAILOVER };
 struct dp_bucket {
     uint16_t weight;      // select only
     uint16_t watch_port;  // fast failover: PORT_NONE: none
-    uint32_t watch_group; // fast failover: 0xffffffff: none
+    uint32_t watch_group; // fast failover: DP_GROUP_NONE: none
     uint8_t n_actions;
     struct action actions[RULE_ACTIONS_MAX]; // no GOTO_TABLE
 };
@@ -173,11 +174,13 @@ int dp_group_stats(uint32_t id, struct dp_rule_stats *group, struct dp_rule_stat
 // Whether a port has carrier, as the control thread knows; ports begin as live.
 void dp_port_set_live(uint16_t no, bool live);
 
-// The operator's meters (OpenFlow 1.5.1 section 5.7), one band: what is over it is dropped.
+// The operator's meters (OpenFlow 1.5.1 section 5.7), one band: what is over it is dropped. A meter
+// that is not there limits nothing.
+#define DP_METERS_MAX 65535
 struct dp_meter {
     bool packets;   // rate and burst are packets, else kilobits
     uint32_t rate;  // per second
-    uint32_t burst; // 0: a default
+    uint32_t burst; // 0: one second's
 };
 int dp_meter_set(uint32_t id, const struct dp_meter *meter, char **error);
 void dp_meter_del(uint32_t id);

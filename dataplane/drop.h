@@ -34,7 +34,8 @@
     X(policy_in_port, "an operator's rule outputs it to the port it came in by, without IN_PORT")  \
     X(policy_meter, "over the rate of an operator's meter")                                        \
     X(policy_group, "the operator's group has no live bucket, or is gone")                         \
-    X(policy_vlan, "still VLAN-tagged when an operator's rule sent it to the forward table")       \
+    X(policy_vlan, "still VLAN-tagged when an operator's rule sent it to the forward table, or "   \
+                   "with more than two tags")                                                      \
     X(policy_no_copy, "no buffers for the copies that an operator's rule asks for")                \
     /* forward */                                                                                  \
     X(no_such_pod, "from an uplink, for an address no attached pod has")                           \
