@@ -2,9 +2,8 @@
 // ARP (RFC 826). A pod's request for its gateway is answered with the router's MAC, a ToR's request
 // for an attached pod's address with the node's; answers from ToRs are handed to the control
 // thread. Nothing is ever passed on.
-#include <rte_arp.h>
-
-#include "dataplane/internal.h"
+#include "dataplane/headers.h"
+#include "dataplane/policy.h"
 
 // Turns a request into its answer: `mac` is what the requested address is at.
 static void answer(struct worker *w, const struct port *port, struct rte_mbuf *m,
@@ -24,60 +23,68 @@ static void answer(struct worker *w, const struct port *port, struct rte_mbuf *m
     output(w, port->no, m);
 }
 
-static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m,
-                     const struct rte_arp_hdr *arp)
+static const struct rte_arp_hdr *arp_of(const struct rte_mbuf *m)
 {
-    const struct rte_arp_ipv4 *data = &arp->arp_data;
+    return rte_pktmbuf_mtod_offset(m, const struct rte_arp_hdr *, RTE_ETHER_HDR_LEN);
+}
+
+static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m)
+{
+    const struct rte_arp_ipv4 *data = &arp_of(m)->arp_data;
     const struct guard *guard = load_acquire(&port->guard);
     const struct guard4 *own = guard_find4(guard, data->arp_sip);
 
     // RFC 5227 section 1.1: a probe has the sender address 0 and asks for the address it wants.
     if (!data->arp_sip)
         own = guard_find4(guard, data->arp_tip);
-    if (!rte_is_same_ether_addr(&data->arp_sha, &port->info.params.mac) || !own)
+    if (!rte_is_same_ether_addr(&data->arp_sha, &port->info.params.mac) || !own) {
         drop(w, port, m, DROP_guard_arp);
-    else if (!data->arp_sip || data->arp_sip == data->arp_tip)
+        return;
+    }
+    if (!policy_admits(w, port, &m))
+        return;
+    data = &arp_of(m)->arp_data;
+    if (!data->arp_sip || data->arp_sip == data->arp_tip)
         drop(w, port, m, DROP_arp_announcement);
-    else if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) &&
+    else if (arp_of(m)->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) &&
              data->arp_tip == ip_v4(&dp.gateways[own->gateway].address))
         answer(w, port, m, dp.config.router_mac.addr_bytes);
     else
         drop(w, port, m, DROP_arp_not_for_us);
 }
 
-static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m,
-                        const struct rte_arp_hdr *arp)
+static bool is_gateway(rte_be32_t address)
 {
-    const struct rte_arp_ipv4 *data = &arp->arp_data;
+    for (unsigned i = 0; i < dp.n_gateways; i++)
+        if (ip_is_v4(&dp.gateways[i].address) && ip_v4(&dp.gateways[i].address) == address)
+            return true;
+    return false;
+}
 
-    if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REPLY)) {
-        for (unsigned i = 0; i < dp.n_gateways; i++) {
-            if (ip_is_v4(&dp.gateways[i].address) &&
-                ip_v4(&dp.gateways[i].address) == data->arp_sip) {
-                punt(w, port, m);
-                return;
-            }
-        }
-    } else if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) && data->arp_sip != data->arp_tip &&
-               forward_has4(data->arp_tip)) {
-        answer(w, port, m, dp.src_mac);
+static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
+{
+    const struct rte_arp_hdr *arp = arp_of(m);
+
+    if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REPLY) && is_gateway(arp->arp_data.arp_sip)) {
+        punt(w, port, m); // the daemon asked for it itself
         return;
     }
-    drop(w, port, m, DROP_arp_not_for_us);
+    if (!policy_admits(w, port, &m))
+        return;
+    arp = arp_of(m);
+    if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) &&
+        arp->arp_data.arp_sip != arp->arp_data.arp_tip && forward_has4(arp->arp_data.arp_tip))
+        answer(w, port, m, dp.src_mac);
+    else
+        drop(w, port, m, DROP_arp_not_for_us);
 }
 
 void arp_input(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
-    const struct rte_arp_hdr *arp =
-        rte_pktmbuf_mtod_offset(m, const struct rte_arp_hdr *, RTE_ETHER_HDR_LEN);
-
-    if (m->data_len < RTE_ETHER_HDR_LEN + sizeof *arp ||
-        arp->arp_hardware != RTE_BE16(RTE_ARP_HRD_ETHER) ||
-        arp->arp_protocol != RTE_BE16(RTE_ETHER_TYPE_IPV4) || arp->arp_hlen != RTE_ETHER_ADDR_LEN ||
-        arp->arp_plen != sizeof(rte_be32_t))
+    if (!arp_is_sound(arp_of(m), (unsigned)m->data_len - RTE_ETHER_HDR_LEN))
         drop(w, port, m, DROP_arp_malformed);
     else if (port->guarded)
-        from_pod(w, port, m, arp);
+        from_pod(w, port, m);
     else
-        from_uplink(w, port, m, arp);
+        from_uplink(w, port, m);
 }

@@ -11,7 +11,7 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
-#include "dataplane/internal.h"
+#include "dataplane/policy.h"
 
 #define RCU_WAIT_S 10
 
@@ -104,8 +104,9 @@ static int tables_init(char **error)
     dp.pool = rte_pktmbuf_pool_create("mbufs", dp.config.mbufs, 256, 0,
                                       (uint16_t)(RTE_PKTMBUF_HEADROOM + frame), SOCKET_ID_ANY);
     dp.punt = rte_ring_create("punt", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+    dp.packet_ins = rte_ring_create("packet_ins", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.members = calloc(1, sizeof *dp.members);
-    if (!dp.rcu || !dp.pool || !dp.punt || !dp.members ||
+    if (!dp.rcu || !dp.pool || !dp.punt || !dp.packet_ins || !dp.members ||
         rte_rcu_qsbr_init(dp.rcu, dp.config.n_workers)) {
         if (asprintf(error,
                      "%u packet buffers do not fit into %u MiB; raise memory: size or lower "
@@ -133,6 +134,8 @@ int dp_init(const struct dp_config *config, bool *hugepages, char **error)
     dp.tsc_hz = rte_get_tsc_hz();
     ret = tables_init(error);
     if (!ret)
+        ret = policy_init(error);
+    if (!ret)
         ret = workers_init(error);
     if (!ret)
         ret = workers_start(error);
@@ -143,6 +146,7 @@ void dp_fini(void)
 {
     if (dp.workers)
         workers_stop();
+    policy_fini();
     ports_close();
     rte_eal_cleanup();
 }

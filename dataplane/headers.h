@@ -6,10 +6,25 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <rte_arp.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_udp.h>
+
+// Does a VLAN tag follow (IEEE 802.1Q, 802.1ad)?
+static inline bool ether_is_vlan(rte_be16_t type)
+{
+    return type == RTE_BE16(RTE_ETHER_TYPE_VLAN) || type == RTE_BE16(RTE_ETHER_TYPE_QINQ);
+}
+
+// Is it ARP for IPv4 on Ethernet (RFC 826), of which there are `avail` bytes?
+static inline bool arp_is_sound(const struct rte_arp_hdr *arp, unsigned avail)
+{
+    return avail >= sizeof *arp && arp->arp_hardware == RTE_BE16(RTE_ARP_HRD_ETHER) &&
+           arp->arp_protocol == RTE_BE16(RTE_ETHER_TYPE_IPV4) &&
+           arp->arp_hlen == RTE_ETHER_ADDR_LEN && arp->arp_plen == sizeof(rte_be32_t);
+}
 
 static inline struct rte_ipv4_hdr *ip4(const struct rte_mbuf *m)
 {

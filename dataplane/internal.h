@@ -159,7 +159,8 @@ struct dataplane {
     unsigned n_workers;
     struct worker *workers; // [n_workers]
     bool stop;
-    struct rte_ring *punt; // struct rte_mbuf, input port in mbuf->hash.usr
+    struct rte_ring *punt;       // struct rte_mbuf, input port in mbuf->hash.usr
+    struct rte_ring *packet_ins; // struct rte_mbuf, which holds a struct dp_packet_in
     unsigned n_gateways;
     struct dp_gateway gateways[DP_GATEWAYS_MAX];
     struct members *members;
@@ -194,6 +195,13 @@ void forward_table_memory(struct dp_memory *memory);
 // parse.c: takes the frames of one port; IPv4 and IPv6 to route go into the burst, the rest is seen
 // to.
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n);
+// The same for one frame that was parsed before as something else, and counted then.
+void parse_again(struct worker *w, struct burst *b, struct rte_mbuf *m);
+// Is the IPv4 or IPv6 header (`type`) at offset l3 sound, and the transport header that follows it
+// there? Sets p->l3_len. Returns DROP_N, or what is wrong.
+enum drop_reason parse_ip(const struct rte_mbuf *m, unsigned l3, rte_be16_t type, struct packet *p);
+// Bytes of L4 header that must be there, by IP protocol.
+extern const uint8_t l4_min[256];
 // guard.c: drops what the pod may not send; notes each packet's gateway.
 void guard4(struct worker *w, struct burst *b);
 void guard6(struct worker *w, struct burst *b);

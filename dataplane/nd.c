@@ -5,7 +5,7 @@
 #include <netinet/icmp6.h>
 
 #include "dataplane/headers.h"
-#include "dataplane/internal.h"
+#include "dataplane/policy.h"
 
 // Advertisement with one link-layer address option.
 struct advert {
@@ -101,41 +101,69 @@ static bool is_own_gateway(const struct guard *guard, const struct in6_addr *tar
     return false;
 }
 
-static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m, const uint8_t *lladdr)
+// Is the address link-local, or one of the port's own?
+static bool may_claim(const struct guard *guard, const struct in6_addr *address)
 {
-    const struct rte_ipv6_hdr *ip = ip6(m);
-    uint8_t type = *(const uint8_t *)(ip + 1);
-    struct in6_addr source = load_ip6(&ip->src_addr), target;
+    return ipv6_is_link_local(address) || guard_find6(guard, address);
+}
+
+// What may be claimed: its own MAC, one of its addresses. The answer goes back to this port alone,
+// so a link-local address claims nothing.
+static bool is_itself(const struct port *port, const struct rte_mbuf *m, const uint8_t *lladdr)
+{
     const struct guard *guard = load_acquire(&port->guard);
+    struct in6_addr source = load_ip6(&ip6(m)->src_addr), target;
     bool none = IN6_IS_ADDR_UNSPECIFIED(&source);
 
-    // The answer goes back to this port alone, so a link-local source claims nothing. What may be
-    // claimed: its own MAC, one of its addresses.
     if ((lladdr && memcmp(lladdr, &port->info.params.mac, RTE_ETHER_ADDR_LEN)) ||
-        (!none && !ipv6_is_link_local(&source) && !guard_find6(guard, &source))) {
+        (!none && !may_claim(guard, &source)))
+        return false;
+    switch (*(const uint8_t *)(ip6(m) + 1)) {
+    case ND_NEIGHBOR_SOLICIT:
+        target = target_of(ip6(m));
+        // RFC 4862 section 5.4.2: a source of :: asks whether somebody else has the address.
+        return !none || may_claim(guard, &target);
+    case ND_NEIGHBOR_ADVERT: // of its own address
+        target = target_of(ip6(m));
+        return may_claim(guard, &target);
+    default:
+        return true;
+    }
+}
+
+static void from_pod(struct worker *w, struct port *port, struct rte_mbuf *m, const uint8_t *lladdr)
+{
+    uint8_t type = *(const uint8_t *)(ip6(m) + 1);
+    struct in6_addr source, target;
+
+    if (!is_itself(port, m, lladdr)) {
         drop(w, port, m, DROP_guard_nd);
         return;
     }
+    if (!policy_admits(w, port, &m))
+        return;
+    source = load_ip6(&ip6(m)->src_addr);
     if (type == ND_ROUTER_SOLICIT) {
         drop(w, port, m, DROP_router_solicitation);
         return;
     }
-    target = target_of(ip);
-    if (type == ND_NEIGHBOR_SOLICIT) {
-        // RFC 4862 section 5.4.2: a source of :: asks whether somebody else has the address.
-        if (none && !ipv6_is_link_local(&target) && !guard_find6(guard, &target))
-            drop(w, port, m, DROP_guard_nd);
-        else if (none)
-            drop(w, port, m, DROP_nd_dad);
-        else if (is_own_gateway(guard, &target))
-            answer(w, port, m, dp.config.router_mac.addr_bytes, ND_NA_FLAG_ROUTER);
-        else
-            drop(w, port, m, DROP_nd_not_for_us);
-    } else { // an advertisement: of its own address or of somebody else's
-        drop(w, port, m,
-             ipv6_is_link_local(&target) || guard_find6(guard, &target) ? DROP_nd_not_for_us
-                                                                        : DROP_guard_nd);
+    if (type == ND_NEIGHBOR_SOLICIT && IN6_IS_ADDR_UNSPECIFIED(&source)) {
+        drop(w, port, m, DROP_nd_dad);
+        return;
     }
+    target = target_of(ip6(m));
+    if (type == ND_NEIGHBOR_SOLICIT && is_own_gateway(load_acquire(&port->guard), &target))
+        answer(w, port, m, dp.config.router_mac.addr_bytes, ND_NA_FLAG_ROUTER);
+    else
+        drop(w, port, m, DROP_nd_not_for_us);
+}
+
+static bool is_gateway(const struct in6_addr *address)
+{
+    for (unsigned i = 0; i < dp.n_gateways; i++)
+        if (IN6_ARE_ADDR_EQUAL(&dp.gateways[i].address, address))
+            return true;
+    return false;
 }
 
 static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
@@ -145,19 +173,14 @@ static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
 
     if (type == ND_NEIGHBOR_SOLICIT || type == ND_NEIGHBOR_ADVERT)
         target = target_of(ip6(m));
-    if (type == ND_NEIGHBOR_SOLICIT && forward_has6(&target)) {
-        answer(w, port, m, dp.src_mac, 0);
+    if (type == ND_NEIGHBOR_ADVERT && is_gateway(&target)) // the daemon asked for it itself
+        punt(w, port, m);
+    else if (!policy_admits(w, port, &m))
         return;
-    }
-    if (type == ND_NEIGHBOR_ADVERT) {
-        for (unsigned i = 0; i < dp.n_gateways; i++) {
-            if (IN6_ARE_ADDR_EQUAL(&dp.gateways[i].address, &target)) {
-                punt(w, port, m);
-                return;
-            }
-        }
-    }
-    drop(w, port, m, DROP_nd_not_for_us);
+    else if (type == ND_NEIGHBOR_SOLICIT && forward_has6(&target))
+        answer(w, port, m, dp.src_mac, 0);
+    else
+        drop(w, port, m, DROP_nd_not_for_us);
 }
 
 void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m)

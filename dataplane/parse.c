@@ -7,10 +7,9 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/headers.h"
-#include "dataplane/internal.h"
+#include "dataplane/policy.h"
 
-// Bytes of L4 header that must be there, by IP protocol.
-static const uint8_t l4_min[256] = {
+const uint8_t l4_min[256] = {
     [IPPROTO_TCP] = 20, [IPPROTO_UDP] = 8,    [IPPROTO_SCTP] = 12,
     [IPPROTO_ICMP] = 8, [IPPROTO_ICMPV6] = 4,
 };
@@ -35,11 +34,10 @@ static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_h
 }
 
 // RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound.
-static inline enum drop_reason ipv4_check(const struct port *port, const struct rte_mbuf *m,
-                                          struct packet *p)
+static inline enum drop_reason ipv4_sound(const struct rte_mbuf *m, unsigned l3, struct packet *p)
 {
-    const struct rte_ipv4_hdr *ip = ip4(m);
-    unsigned avail = m->data_len - RTE_ETHER_HDR_LEN, ihl, total;
+    const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l3);
+    unsigned avail = m->data_len - l3, ihl, total;
 
     if (unlikely(avail < sizeof *ip))
         return DROP_ipv4_header;
@@ -56,19 +54,26 @@ static inline enum drop_reason ipv4_check(const struct port *port, const struct 
         return DROP_ipv4_checksum;
     if (unlikely(total - ihl < l4_min[ip->next_proto_id] && !ipv4_offset(ip)))
         return DROP_l4_header;
-    if (!port->guarded && unlikely(ipv4_class(ip->src_addr) != IPV4_UNICAST))
-        return DROP_martian; // RFC 1812 section 5.3.7
     p->l3_len = (uint16_t)total;
     return DROP_N;
 }
 
-// RFC 8200 section 3. Returns DROP_N if it is sound.
-static inline enum drop_reason ipv6_check(const struct port *port, const struct rte_mbuf *m,
+static inline enum drop_reason ipv4_check(const struct port *port, const struct rte_mbuf *m,
                                           struct packet *p)
 {
-    const struct rte_ipv6_hdr *ip = ip6(m);
-    unsigned avail = m->data_len - RTE_ETHER_HDR_LEN, payload;
-    struct in6_addr src;
+    enum drop_reason reason = ipv4_sound(m, RTE_ETHER_HDR_LEN, p);
+
+    if (likely(reason == DROP_N) && !port->guarded &&
+        unlikely(ipv4_class(ip4(m)->src_addr) != IPV4_UNICAST))
+        return DROP_martian; // RFC 1812 section 5.3.7
+    return reason;
+}
+
+// RFC 8200 section 3. Returns DROP_N if it is sound.
+static inline enum drop_reason ipv6_sound(const struct rte_mbuf *m, unsigned l3, struct packet *p)
+{
+    const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv6_hdr *, l3);
+    unsigned avail = m->data_len - l3, payload;
 
     if (unlikely(avail < sizeof *ip || (rte_be_to_cpu_32(ip->vtc_flow) >> 28) != 6))
         return DROP_ipv6_header;
@@ -77,11 +82,25 @@ static inline enum drop_reason ipv6_check(const struct port *port, const struct 
         return DROP_ipv6_header;
     if (unlikely(payload < l4_min[ip->proto]))
         return DROP_l4_header;
-    src = load_ip6(&ip->src_addr);
-    if (!port->guarded && unlikely(!ipv6_may_be_source(&src)))
-        return DROP_martian;
     p->l3_len = (uint16_t)(payload + sizeof *ip);
     return DROP_N;
+}
+
+static inline enum drop_reason ipv6_check(const struct port *port, const struct rte_mbuf *m,
+                                          struct packet *p)
+{
+    enum drop_reason reason = ipv6_sound(m, RTE_ETHER_HDR_LEN, p);
+    struct in6_addr src;
+
+    if (unlikely(reason != DROP_N) || port->guarded)
+        return reason;
+    src = load_ip6(&ip6(m)->src_addr);
+    return likely(ipv6_may_be_source(&src)) ? DROP_N : DROP_martian;
+}
+
+enum drop_reason parse_ip(const struct rte_mbuf *m, unsigned l3, rte_be16_t type, struct packet *p)
+{
+    return type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? ipv4_sound(m, l3, p) : ipv6_sound(m, l3, p);
 }
 
 // Link-level protocols of the fabric: no pod may speak them (IEEE 802.1Q table 8-1 reserves the
@@ -132,6 +151,7 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
     const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
     bool group = rte_is_multicast_ether_addr(&eth->dst_addr);
     bool ours = !memcmp(&eth->dst_addr, &port->l2_expect_lo, RTE_ETHER_ADDR_LEN);
+    enum drop_reason reason;
 
     if (port->guarded && !rte_is_same_ether_addr(&eth->src_addr, &port->info.params.mac)) {
         drop(w, port, m, DROP_guard_eth_src);
@@ -157,62 +177,78 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
         }
         // fallthrough
     case RTE_ETHER_TYPE_IPV4:
-        drop(w, port, m, group_addressed(port, m));
-        return;
+        reason = group_addressed(port, m);
+        break;
     case RTE_ETHER_TYPE_VLAN:
     case RTE_ETHER_TYPE_QINQ:
-        drop(w, port, m, DROP_vlan);
-        return;
+        reason = DROP_vlan;
+        break;
     default:
-        drop(w, port, m, DROP_eth_type);
+        reason = DROP_eth_type;
+    }
+    // Behind a pod's tag, or EtherType, may be a source that is not its own.
+    if (reason == DROP_multicast ||
+        (!port->guarded && (reason == DROP_vlan || reason == DROP_eth_type)))
+        if (!policy_admits(w, port, &m))
+            return;
+    drop(w, port, m, reason);
+}
+
+static inline void parse_frame(struct worker *w, struct burst *b, struct rte_mbuf *m)
+{
+    struct port *port = b->port;
+    const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+    enum drop_reason reason;
+    uint64_t lo;
+    uint32_t hi;
+    rte_be16_t type;
+
+    if (unlikely(m->data_len < RTE_ETHER_HDR_LEN)) {
+        drop(w, port, m, DROP_runt);
+        return;
+    }
+    memcpy(&lo, frame, sizeof lo);
+    memcpy(&hi, frame + 8, sizeof hi);
+    memcpy(&type, frame + 12, sizeof type);
+    if (unlikely(((lo ^ port->l2_expect_lo) & port->l2_mask_lo) |
+                 ((hi ^ port->l2_expect_hi) & port->l2_mask_hi))) {
+        other_input(w, port, m);
+    } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
+        reason = ipv4_check(port, m, &b->v4[b->n4]);
+        if (likely(reason == DROP_N))
+            b->v4[b->n4++].mbuf = m;
+        else
+            drop(w, port, m, reason);
+    } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV6))) {
+        reason = ipv6_check(port, m, &b->v6[b->n6]);
+        if (unlikely(reason != DROP_N))
+            drop(w, port, m, reason);
+        else if (unlikely(ip6_is_nd(ip6(m))))
+            nd_input(w, port, m);
+        else
+            b->v6[b->n6++].mbuf = m;
+    } else {
+        other_input(w, port, m);
     }
 }
 
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
 {
-    struct port *port = b->port;
     uint64_t bytes = 0;
 
     b->n4 = b->n6 = 0;
     for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
     for (unsigned i = 0; i < n; i++) {
-        struct rte_mbuf *m = mbufs[i];
-        const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
-        enum drop_reason reason;
-        uint64_t lo;
-        uint32_t hi;
-        rte_be16_t type;
-
-        bytes += m->pkt_len;
-        if (unlikely(m->data_len < RTE_ETHER_HDR_LEN)) {
-            drop(w, port, m, DROP_runt);
-            continue;
-        }
-        memcpy(&lo, frame, sizeof lo);
-        memcpy(&hi, frame + 8, sizeof hi);
-        memcpy(&type, frame + 12, sizeof type);
-        if (unlikely(((lo ^ port->l2_expect_lo) & port->l2_mask_lo) |
-                     ((hi ^ port->l2_expect_hi) & port->l2_mask_hi))) {
-            other_input(w, port, m);
-        } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
-            reason = ipv4_check(port, m, &b->v4[b->n4]);
-            if (likely(reason == DROP_N))
-                b->v4[b->n4++].mbuf = m;
-            else
-                drop(w, port, m, reason);
-        } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV6))) {
-            reason = ipv6_check(port, m, &b->v6[b->n6]);
-            if (unlikely(reason != DROP_N))
-                drop(w, port, m, reason);
-            else if (unlikely(ip6_is_nd(ip6(m))))
-                nd_input(w, port, m);
-            else
-                b->v6[b->n6++].mbuf = m;
-        } else {
-            other_input(w, port, m);
-        }
+        bytes += mbufs[i]->pkt_len;
+        parse_frame(w, b, mbufs[i]);
     }
-    w->counters[port->no].rx_packets += n;
-    w->counters[port->no].rx_bytes += bytes;
+    w->counters[b->port->no].rx_packets += n;
+    w->counters[b->port->no].rx_bytes += bytes;
+}
+
+void parse_again(struct worker *w, struct burst *b, struct rte_mbuf *m)
+{
+    b->n4 = b->n6 = 0;
+    parse_frame(w, b, m);
 }

@@ -4,10 +4,21 @@
 // Nothing outside this folder includes it.
 #pragma once
 
+#include <sys/queue.h>
+
 #include "dataplane/classifier.h"
 #include "dataplane/internal.h"
 
-#define POLICY_RULES_MAX 131072
+#define POLICY_RULES_MAX 262144
+
+// What the workers read of the operator's tables.
+struct policy {
+    uint64_t version; // what packets see: rules of this version; 0: no rules, and a miss is NORMAL
+    bool miss_drops;  // of table 0
+    uint32_t n_rules[POLICY_TABLES]; // in the classifier, whatever their version
+    struct classifier *classifier[POLICY_TABLES];
+} __rte_cache_aligned;
+extern struct policy policy;
 
 enum policy_verdict {
     POLICY_GOTO,   // on to pp->table
@@ -39,7 +50,8 @@ enum policy_shape {
 // What a rule says from one version on; before, what `older` says. Replaced as a whole.
 struct policy_actions {
     uint64_t version; // UINT64_MAX: not committed yet
-    struct policy_actions *older, *next;
+    struct policy_actions *older;
+    struct policy_actions *next; // among those that wait for a grace period
     uint64_t cookie;
     uint8_t shape; // enum policy_shape
     uint8_t table; // of goto
@@ -48,15 +60,21 @@ struct policy_actions {
     struct action actions[];
 };
 
+// What a worker reads of a rule that a packet matches is in its first cache line.
 struct policy_rule {
-    struct cls_rule cls; // first: the classifier's hits are cast to this
-    uint32_t slot;
-    uint8_t table; // the operator's
-    uint16_t priority;
     struct policy_actions *actions;
-    struct policy_rule *next; // in the list of those that wait for a commit or a grace period
-    bool added, deleted;      // of the change that is not committed yet
-};
+    uint32_t slot;
+    uint16_t priority;
+    uint8_t table; // the operator's
+    struct cls_rule cls;
+    bool changed, added, deleted;   // since the last commit
+    TAILQ_ENTRY(policy_rule) entry; // among those changed, or those that wait for a grace period
+} __rte_cache_aligned;
+
+static inline const struct policy_rule *policy_rule_of(const struct cls_rule *cls)
+{
+    return RTE_PTR_SUB(cls, offsetof(struct policy_rule, cls));
+}
 
 // A worker's own counters of a rule.
 struct policy_counters {
@@ -80,34 +98,34 @@ enum policy_verdict policy_execute(struct worker *w, struct port *in, struct pol
 // that the match says is untagged, ...) or is beyond a limit.
 int policy_actions_check(const struct rule *rule, char **error);
 
-// policy_key.c: fills in key and offsets from the frame of pp->packet, and the packet's l3_len;
-// in_port as in the frame's key. Returns DROP_N, or why the frame is unsound (cut short).
+// policy_key.c: fills in key and offsets, and the packet's l3_len, from the frame of pp->packet.
+// The key's metadata and registers stay what they are. Returns DROP_N, or why the frame is unsound.
 enum drop_reason policy_key_init(struct policy_packet *pp, uint16_t in_port);
-// The same for packets that parse has found sound.
+// The same for packets that parse has found sound, and the key whole: metadata and registers are 0.
 void policy_key4(struct policy_packet *pp, uint16_t in_port);
-// As policy_key_init.
 enum drop_reason policy_key6(struct policy_packet *pp, uint16_t in_port);
 
 // policy_stage.c: takes the bursts of IP packets through the tables; what is to go on stays in
 // them. Not called where the operator has no rules (w->policy_version is 0).
-void policy(struct worker *w, struct burst *b);
+void policy_input(struct worker *w, struct burst *b);
 // One packet from pp->table on, its key filled in. Returns POLICY_NORMAL or POLICY_DONE.
 enum policy_verdict policy_run(struct worker *w, struct port *in, struct policy_packet *pp);
 // One frame that is not (plain) IPv4 or IPv6, or is neighbour discovery: ARP, ND, VLAN-tagged,
-// other EtherTypes, IP to a group address. True: the caller goes on with it as if there were no
-// policy; false: it was taken.
-bool policy_admits(struct worker *w, struct port *port, struct rte_mbuf *m);
+// other EtherTypes, IP to a group address. True: the caller goes on with it, which may be another
+// buffer now, as if there were no policy; false: it was taken.
+bool policy_admits(struct worker *w, struct port *port, struct rte_mbuf **m);
 
 // policy.c: the rule that pp matches in the operator's table pp->table now, as it was added,
 // without counting; for the control thread. False: none.
 bool policy_find(const struct policy_packet *pp, struct rule *rule);
-// What a miss in the operator's table 0 does.
-bool policy_miss_is_normal(void);
+int policy_init(char **error);
+void policy_fini(void);
 
-// punt.c: a packet-in: (the beginning of) the frame goes to the control thread, rate-limited. The
-// frame stays the caller's; what was handed over counts as originated and punted.
+// punt.c: a packet-in: (the beginning of) the frame goes to the control thread, rate-limited. With
+// `take` that is the end of the frame, which is taken over and counted as punted or why not; else
+// the frame stays the caller's, and the copy counts as originated as well.
 void policy_packet_in(struct worker *w, struct port *in, const struct policy_packet *pp,
-                      const struct action *punt);
+                      const struct action *action, bool take);
 
 // Sends a frame as it stands out of a port and takes it over. What does not go is counted at `in`,
 // or where the port is gone at that. `in_port`: it may be the port that it came in by.

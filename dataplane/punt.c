@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Between the workers and the control thread: frames up (punt) and down (inject).
+// Between the workers and the control thread: frames up (punt, packet-in) and down (inject).
 #include <errno.h>
 #include <string.h>
 
-#include "dataplane/internal.h"
+#include "dataplane/policy.h"
 
-#define PUNTS_PER_S 1000 // of each port
+#define PUNTS_PER_S 1000 // of each port; and as many packet-ins
 
 void punt(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
@@ -35,6 +35,76 @@ unsigned dp_punt_recv(struct dp_punt *punts, unsigned n)
         rte_pktmbuf_free(m);
     }
     return got;
+}
+
+// What the control thread gets of a packet-in: all of struct dp_packet_in that is used. NULL: no
+// buffers.
+static struct rte_mbuf *packet_in_message(const struct policy_packet *pp,
+                                          const struct action *action)
+{
+    const struct match_fields *fields = &pp->key.fields;
+    const struct rte_mbuf *frame = pp->packet->mbuf;
+    struct rte_mbuf *m = rte_pktmbuf_alloc(dp.pool);
+    struct dp_packet_in *in;
+
+    if (!m)
+        return NULL;
+    m->data_off = 0; // the headroom is wanted, too
+    in = rte_pktmbuf_mtod(m, struct dp_packet_in *);
+    in->in_port = rte_be_to_cpu_16(pp->key.in_port);
+    in->len = frame->data_len;
+    in->data_len = RTE_MIN(action->max_len, (uint16_t)DP_PACKET_IN_MAX);
+    in->data_len = RTE_MIN(in->data_len, in->len);
+    in->controller = action->punt.controller;
+    in->reason = action->punt.reason;
+    in->table = pp->table;
+    in->cookie = pp->cookie;
+    in->metadata = fields->metadata;
+    memcpy(in->reg, fields->reg, sizeof in->reg);
+    memcpy(in->data, rte_pktmbuf_mtod(frame, void *), in->data_len);
+    return m;
+}
+
+static enum drop_reason packet_in(struct worker *w, const struct port *in,
+                                  const struct policy_packet *pp, const struct action *action)
+{
+    struct rte_mbuf *m;
+
+    if (!rate_take(&w->packet_in_rate[in->no], PUNTS_PER_S))
+        return DROP_punt_rate;
+    m = packet_in_message(pp, action);
+    if (!m)
+        return DROP_policy_no_copy;
+    if (!rte_ring_enqueue(dp.packet_ins, m))
+        return DROP_punted;
+    rte_pktmbuf_free(m);
+    return DROP_punt_full;
+}
+
+void policy_packet_in(struct worker *w, struct port *in, const struct policy_packet *pp,
+                      const struct action *action, bool take)
+{
+    enum drop_reason reason = packet_in(w, in, pp, action);
+
+    if (take) {
+        drop(w, in, pp->packet->mbuf, reason);
+    } else {
+        w->counters[in->no].originated++;
+        w->counters[in->no].drops[reason]++;
+    }
+}
+
+bool dp_packet_in_recv(struct dp_packet_in *in)
+{
+    const struct dp_packet_in *message;
+    struct rte_mbuf *m;
+
+    if (rte_ring_dequeue(dp.packet_ins, (void **)&m))
+        return false;
+    message = rte_pktmbuf_mtod(m, const struct dp_packet_in *);
+    memcpy(in, message, offsetof(struct dp_packet_in, data) + message->data_len);
+    rte_pktmbuf_free(m);
+    return true;
 }
 
 int dp_inject(uint16_t no, const void *frame, size_t len)

@@ -12,7 +12,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
-#include "dataplane/internal.h"
+#include "dataplane/policy.h"
 
 #define SPIN_US       30   // without packets before the first sleep
 #define DEEP_SLEEP_MS 1000 // where all that is polled wakes the worker
@@ -20,12 +20,15 @@
 // A packet's whole way. What a stage drops, it counts.
 static void input(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
 {
+    // The operator's rules that this burst goes by, in all tables.
+    w->policy_version = load_acquire(&policy.version);
     parse(w, b, mbufs, n);
     if (b->port->guarded) {
         guard4(w, b);
         guard6(w, b);
     }
-    // Here the operator's tables (RULE_TABLE_POLICY) come; an empty table costs nothing.
+    if (unlikely(w->policy_version))
+        policy_input(w, b);
     forward4(w, b);
     forward6(w, b);
 }
@@ -182,11 +185,13 @@ static int worker_init(struct worker *w)
     w->counters = calloc(PORT_MAX + 1, sizeof *w->counters);
     w->icmp_rate = calloc(PORT_MAX + 1, sizeof *w->icmp_rate);
     w->punt_rate = calloc(PORT_MAX + 1, sizeof *w->punt_rate);
+    w->packet_in_rate = calloc(PORT_MAX + 1, sizeof *w->packet_in_rate);
     w->rules = calloc(RULES_MAX, sizeof *w->rules);
+    w->policy_rules = calloc(POLICY_RULES_MAX, sizeof *w->policy_rules);
     w->tx = calloc(PORT_MAX + 1, sizeof *w->tx);
     w->polls = calloc(1, sizeof *w->polls);
-    if (!w->inbox || !w->injected || !w->counters || !w->icmp_rate || !w->punt_rate || !w->rules ||
-        !w->tx || !w->polls)
+    if (!w->inbox || !w->injected || !w->counters || !w->icmp_rate || !w->punt_rate ||
+        !w->packet_in_rate || !w->rules || !w->policy_rules || !w->tx || !w->polls)
         return -ENOMEM;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
