@@ -78,8 +78,6 @@ static bool clear_leftovers(struct add *add)
     struct cni_error failed = {0};
     bool detached;
 
-    if (veth_exists(add->nl, add->veth.name))
-        return false;
     if (!daemon_detach(add->conf, add->args, &detached, &failed) && detached &&
         !ipam_del(add->conf, add->args, &failed))
         return true;
@@ -141,6 +139,8 @@ int cni_add(const struct cni_conf *conf, const struct cni_args *args, struct jso
     err = open_pod(&add, &netns, error);
     if (!err)
         err = veth_socket(&add.nl, error);
+    if (!err)
+        err = veth_wait_gone(add.nl, add.veth.name, error);
     if (!err)
         err = allocate_and_attach(&add, error);
     if (!err)

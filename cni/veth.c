@@ -15,7 +15,9 @@
 #include "sha1.h"
 #include "util.h"
 
-#define ALIAS_SIZE 256 // IFALIASZ of linux/if.h, which does not go with net/if.h
+#define GONE_TIMEOUT_MS 5000
+#define GONE_RETRY_MS   20
+#define ALIAS_SIZE      256 // IFALIASZ of linux/if.h, which does not go with net/if.h
 
 void veth_identify(const struct cni_args *args, char name[IFNAMSIZ], uint8_t mac[6])
 {
@@ -118,13 +120,24 @@ int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args
     return 0;
 }
 
-bool veth_exists(struct nl_sock *nl, const char *name)
+int veth_wait_gone(struct nl_sock *nl, const char *name, struct cni_error *error)
 {
-    struct rtnl_link *link = NULL;
-    int err = rtnl_link_get_kernel(nl, 0, name, &link);
+    // The kernel removes a namespace's devices after the namespace is gone, and a namespace is gone
+    // some time after its last process: milliseconds; more on a busy node, or when many go at once.
+    for (int waited = 0;; waited += GONE_RETRY_MS) {
+        struct rtnl_link *link = NULL;
+        int err = rtnl_link_get_kernel(nl, 0, name, &link);
 
-    rtnl_link_put(link);
-    return err != -NLE_NODEV && err != -NLE_OBJ_NOTFOUND;
+        rtnl_link_put(link);
+        if (err == -NLE_NODEV || err == -NLE_OBJ_NOTFOUND)
+            return 0;
+        if (err)
+            return cni_fail(error, CNI_KERNEL, "cannot look for %s: %s", name, nl_geterror(err));
+        if (waited >= GONE_TIMEOUT_MS)
+            return cni_fail(error, CNI_KERNEL,
+                            "%s is there already: an ADD that no DEL has followed", name);
+        usleep(GONE_RETRY_MS * 1000);
+    }
 }
 
 int veth_delete(struct nl_sock *nl, const char *name, struct cni_error *error)

@@ -34,6 +34,7 @@ int veth_create(struct nl_sock *nl, const struct veth *veth, const struct cni_ar
 // and writes veth->host_mac.
 int veth_setup_host(struct nl_sock *nl, struct veth *veth, const struct cni_args *args,
                     struct cni_error *error);
-bool veth_exists(struct nl_sock *nl, const char *name);
+// Succeeds once there is no such pair; one that stays is an error.
+int veth_wait_gone(struct nl_sock *nl, const char *name, struct cni_error *error);
 // Deletes the pair; what is gone already is fine.
 int veth_delete(struct nl_sock *nl, const char *name, struct cni_error *error);
