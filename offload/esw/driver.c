@@ -119,6 +119,9 @@ struct arguments {
     unsigned n_vfs;
     int cpu;
     unsigned persist;
+    enum esw_mode mode;
+    unsigned allow_duplicates; // 2: as the mode has it
+    bool lag_given;
     struct esw_faults faults;
 };
 
@@ -157,15 +160,36 @@ static int parse_argument(const char *key, const char *value, void *arg)
         return ret;
     } else if (!strcmp(key, "persist")) {
         return parse_number(key, value, 1, &arguments->persist);
+    } else if (!strcmp(key, "mode")) {
+        ret = esw_mode_parse(value, &arguments->mode);
+        if (ret)
+            ESW_LOG(ERR, "mode=%s: none of ideal, mlx5-sws, mlx5-hws\n", value);
+        return ret;
+    } else if (!strcmp(key, "allow_duplicate_pattern")) {
+        return parse_number(key, value, 1, &arguments->allow_duplicates);
     } else if (!strcmp(key, "control")) {
         arguments->control = value;
     } else if (strcmp(key, "representor")) {
         ret = esw_fault_set(&arguments->faults, key, value);
+        arguments->lag_given |= !strcmp(key, "counter_lag_ms");
         if (ret)
             ESW_LOG(ERR, "%s=%s: no such %s\n", key, value, ret == -ENOENT ? "name" : "value");
         return ret;
     }
     return 0;
+}
+
+// Guide of mlx5, allow_duplicate_pattern: 1 by default, and then the older rule wins. With hardware
+// steering the newer does (mlx5dr links a rule of the same match before the others).
+static enum esw_duplicates duplicates_of(const struct arguments *arguments)
+{
+    if (arguments->allow_duplicates == 0)
+        return ESW_DUPLICATES_REFUSED;
+    if (arguments->mode == ESW_MODE_MLX5_HWS)
+        return ESW_DUPLICATES_NEWEST_WINS;
+    if (arguments->mode == ESW_MODE_MLX5_SWS || arguments->allow_duplicates == 1)
+        return ESW_DUPLICATES_OLDEST_WINS;
+    return ESW_DUPLICATES_REFUSED;
 }
 
 static void set_mac(struct esw_port *port, unsigned device)
@@ -233,7 +257,7 @@ static void esw_free(struct esw *esw)
 {
     esw_switch_stop(esw);
     esw_control_close(esw);
-    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
+    for (unsigned i = esw->n_wires + esw->n_vfs; i-- > 0;) { // the proxy port last
         uint16_t port_id = esw->ports[i].port_id;
 
         if (!esw->ports[i].ethdev)
@@ -265,6 +289,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
         return NULL;
     esw->vdev = vdev;
     snprintf(esw->name, sizeof(esw->name), NAME "%u", number);
+    esw->mode = arguments->mode;
     esw->cpu = arguments->cpu;
     esw->persist = arguments->persist;
     esw->n_wires = arguments->wires[1] ? 2 : 1;
@@ -272,9 +297,11 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     esw->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
     esw->epoll = esw->wake = esw->control = -1;
     esw->faults = arguments->faults;
+    if (esw->mode != ESW_MODE_IDEAL && !arguments->lag_given)
+        esw->faults.counter_lag_ms = 500; // svc_cycle_time of mlx5's guide
     pthread_mutex_init(&esw->lock, NULL);
     TAILQ_INIT(&esw->flows);
-    esw->table = esw_table_create();
+    esw->table = esw_table_create(duplicates_of(arguments));
     esw->ports = rte_zmalloc("esw_ports", (esw->n_wires + esw->n_vfs) * sizeof(*esw->ports), 0);
     if (!esw->ports)
         esw->n_wires = esw->n_vfs = 0;
@@ -295,7 +322,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
 static int probe(struct rte_vdev_device *vdev)
 {
     const char *args = rte_vdev_device_args(vdev);
-    struct arguments arguments = {.wires = {"null"}, .cpu = -1};
+    struct arguments arguments = {.wires = {"null"}, .cpu = -1, .allow_duplicates = 2};
     struct rte_kvargs *list;
     struct esw *esw = NULL;
     unsigned number;
@@ -320,8 +347,9 @@ static int probe(struct rte_vdev_device *vdev)
     rte_kvargs_free(list);
     if (!esw)
         return ret ? ret : -EINVAL;
-    ESW_LOG(WARNING, "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs\n",
-            esw->name, esw->n_wires, esw->n_vfs);
+    ESW_LOG(WARNING,
+            "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs, mode %s\n",
+            esw->name, esw->n_wires, esw->n_vfs, esw_mode_name(esw->mode));
     esw->args = args;
     ret = create_ethdevs(esw, args);
     if (ret) {
@@ -360,13 +388,18 @@ RTE_PMD_REGISTER_PARAM_STRING(net_esw, "wire0=<netdev>|tap:<name>|ring|null "
                                        "cpu=<number> "
                                        "persist=0|1 "
                                        "control=<path> "
+                                       "mode=ideal|mlx5-sws|mlx5-hws "
+                                       "allow_duplicate_pattern=0|1 "
                                        "rules=<number> "
                                        "latency_us=<number> "
                                        "refuse_every=<number> "
+                                       "again_every=<number> "
                                        "refuse_permille=<number> "
                                        "lose_permille=<number> "
                                        "alter_permille=<number> "
                                        "without=<item or action>[+...] "
                                        "counters_stuck=0|1 "
+                                       "counter_lag_ms=<number> "
+                                       "queue_stuck=0|1 "
                                        "links_down=<mask> "
                                        "seed=<number>");

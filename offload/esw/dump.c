@@ -107,7 +107,7 @@ static void say_pattern(FILE *file, const struct esw *esw, const struct esw_prog
 
 static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
 {
-    char mac[RTE_ETHER_ADDR_FMT_SIZE];
+    char mac[RTE_ETHER_ADDR_FMT_SIZE], ip[INET6_ADDRSTRLEN];
 
     switch (op->type) {
     case ESW_OP_SET_ETH_SRC:
@@ -127,6 +127,20 @@ static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
         break;
     case ESW_OP_SET_TTL:
         fprintf(file, " set_ttl ttl_value %u /", op->number);
+        break;
+    case ESW_OP_SET_TOS: // DSCP, as net_esw sets nothing else of it
+        fprintf(file, " set_ipv%u_dscp dscp_value %u /", op->only_l3, op->byte.value >> 2);
+        break;
+    case ESW_OP_SET_IP_SRC:
+    case ESW_OP_SET_IP_DST:
+        inet_ntop(op->only_l3 == 4 ? AF_INET : AF_INET6, op->ip, ip, sizeof(ip));
+        fprintf(file, " set_ipv%u_%s ipv%u_addr %s /", op->only_l3,
+                op->type == ESW_OP_SET_IP_SRC ? "src" : "dst", op->only_l3, ip);
+        break;
+    case ESW_OP_SET_L4_SRC:
+    case ESW_OP_SET_L4_DST:
+        fprintf(file, " set_tp_%s port %u /", op->type == ESW_OP_SET_L4_SRC ? "src" : "dst",
+                rte_be_to_cpu_16(op->l4));
         break;
     case ESW_OP_PUSH_VLAN:
         fprintf(file, " of_push_vlan ethertype %u /", rte_be_to_cpu_16(op->tpid));

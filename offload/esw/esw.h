@@ -19,9 +19,12 @@
 #include <rte_ether.h>
 #include <rte_flow_driver.h>
 #include <rte_ring.h>
+#include <rte_version.h>
 
 #include "offload/esw/fault.h"
+#include "offload/esw/mode.h"
 #include "offload/esw/packet.h"
+#include "offload/esw/queue.h"
 #include "offload/esw/table.h"
 
 #define ESW_WIRES_MAX  2
@@ -88,6 +91,7 @@ struct esw_port {
     uint64_t hw_dropped;       // by a rule that came by this port
     uint64_t no_app;           // for the ethdev, which is not there, not started, or full
     uint64_t out_failed;       // could not be given to the wire or VF
+    struct esw_async async;    // asynchronous rules
 };
 
 TAILQ_HEAD(esw_flows, rte_flow);
@@ -101,6 +105,7 @@ struct esw {
     unsigned n_wires, n_vfs;
     struct esw_port *ports; // wires first
     struct rte_mempool *ring_pool;
+    enum esw_mode mode;
     int cpu;      // of the thread; -1: any
     bool persist; // TAPs outlive the process
 
@@ -126,6 +131,12 @@ extern int esw_log;
 
 // driver.c
 struct esw_port *esw_port_of_ethdev(const struct esw *esw, uint16_t port_id);
+
+// The port that an ethdev of ours is for.
+static inline struct esw_port *esw_port_of_dev(const struct rte_eth_dev *dev)
+{
+    return *(struct esw_port **)dev->data->dev_private;
+}
 
 // ethdev.c: an ethdev for the port; 0 or a negative errno.
 int esw_ethdev_create(struct esw_port *port);
@@ -157,6 +168,23 @@ void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flo
 
 // flow.c
 extern const struct rte_flow_ops esw_flow_ops;
-// Both under esw.lock. All rules go from the e-switch; the second: and their handles.
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+extern const struct rte_flow_fp_ops esw_flow_fp_ops;
+#endif
+// All under esw.lock.
+// Puts a rule into the e-switch, if no fault forbids it, and into the list of all. 0, or a negative
+// errno with *error set: the rule is the caller's as before.
+int esw_flow_insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_error *error);
+// Takes it out and frees it.
+void esw_flow_forget(struct esw *esw, struct rte_flow *flow);
+// Frees one that is not in the list.
+void esw_flow_free(struct esw *esw, struct rte_flow *flow);
+// All rules go from the e-switch; the second: and their handles.
 void esw_flow_lose_all(struct esw *esw);
 void esw_flow_forget_all(struct esw *esw);
+// Those of a port whose ethdev stops, where the mode has it so.
+void esw_flow_port_stops(struct esw_port *port);
+// A packet hit the rule.
+void esw_flow_hit(struct esw *esw, struct rte_flow *flow, uint32_t length);
+// Which turn of the counters it is: counters are seen as they were at its begin.
+uint64_t esw_flow_counter_cycle(const struct esw *esw);

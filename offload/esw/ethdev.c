@@ -11,13 +11,8 @@
 
 struct private
 {
-    struct esw_port *port;
+    struct esw_port *port; // first: esw_port_of_dev()
 };
-
-static struct esw_port *port_of(const struct rte_eth_dev *dev)
-{
-    return ((struct private *)dev->data->dev_private)->port;
-}
 
 static uint16_t receive(void *queue, struct rte_mbuf **mbufs, uint16_t n)
 {
@@ -96,7 +91,7 @@ static int set_link(struct rte_eth_dev *dev, bool up)
 
 static int link_update(struct rte_eth_dev *dev, int wait)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
     bool up;
 
     (void)wait;
@@ -108,9 +103,15 @@ static int link_update(struct rte_eth_dev *dev, int wait)
 
 static int start(struct rte_eth_dev *dev)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
+    int ret;
 
     pthread_mutex_lock(&port->esw->lock);
+    ret = esw_mode_check_start(port);
+    if (ret) {
+        pthread_mutex_unlock(&port->esw->lock);
+        return ret;
+    }
     for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
         port->rxq[i] = dev->data->rx_queues[i];
     port->n_rxq = dev->data->nb_rx_queues;
@@ -122,18 +123,24 @@ static int start(struct rte_eth_dev *dev)
 
 static int stop(struct rte_eth_dev *dev)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
+    int ret;
 
     pthread_mutex_lock(&port->esw->lock);
-    port->n_rxq = 0;
+    ret = esw_mode_check_stop(port);
+    if (ret == 0) {
+        port->n_rxq = 0;
+        esw_flow_port_stops(port);
+    }
     pthread_mutex_unlock(&port->esw->lock);
-    set_link(dev, false);
-    return 0;
+    if (ret == 0)
+        set_link(dev, false);
+    return ret;
 }
 
 static int infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
-    const struct esw_port *port = port_of(dev);
+    const struct esw_port *port = esw_port_of_dev(dev);
 
     info->max_rx_queues = info->max_tx_queues = ESW_QUEUES_MAX;
     info->max_rx_pktlen = ESW_FRAME_MAX;
@@ -206,23 +213,27 @@ static int tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t n, unsi
     tx_queue_release(dev, id);
     if (!txq)
         return -ENOMEM;
-    txq->port = port_of(dev);
+    txq->port = esw_port_of_dev(dev);
     dev->data->tx_queues[id] = txq;
     return 0;
 }
 
 static int close_ethdev(struct rte_eth_dev *dev)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
     struct rte_flow_error error;
 
-    stop(dev);
+    // Not stop(): with mlx5's hardware steering that may be refused, a close is not.
+    pthread_mutex_lock(&port->esw->lock);
+    port->n_rxq = 0;
+    pthread_mutex_unlock(&port->esw->lock);
     esw_flow_ops.flush(dev, &error);
     for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
         rx_queue_release(dev, i);
     for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
         tx_queue_release(dev, i);
     pthread_mutex_lock(&port->esw->lock);
+    esw_async_free(port);
     port->ethdev = NULL;
     port->port_id = RTE_MAX_ETHPORTS;
     pthread_mutex_unlock(&port->esw->lock);
@@ -296,7 +307,7 @@ static int xstats_get_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *
 
 static int xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *values, unsigned n)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
 
     pthread_mutex_lock(&port->esw->lock);
     for (unsigned i = 0; values && i < RTE_DIM(xstats) && i < n; i++) {
@@ -309,7 +320,7 @@ static int xstats_get(struct rte_eth_dev *dev, struct rte_eth_xstat *values, uns
 
 static int representor_info_get(struct rte_eth_dev *dev, struct rte_eth_representor_info *info)
 {
-    const struct esw_port *port = port_of(dev);
+    const struct esw_port *port = esw_port_of_dev(dev);
     const struct esw *esw = port->esw;
     const struct rte_eth_representor_range ranges[] = {
         {.type = RTE_ETH_REPRESENTOR_PF, .id_base = 0, .id_end = esw->n_wires - 1, .name = "wires"},
@@ -402,6 +413,9 @@ static int init(struct rte_eth_dev *dev, void *arg)
     dev->dev_ops = &ops;
     dev->rx_pkt_burst = receive;
     dev->tx_pkt_burst = transmit;
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+    dev->flow_fp_ops = &esw_flow_fp_ops;
+#endif
     pthread_mutex_lock(&port->esw->lock);
     port->ethdev = dev;
     port->port_id = data->port_id;

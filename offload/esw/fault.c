@@ -52,6 +52,8 @@ static const struct number {
     {"rules", offsetof(struct esw_faults, max_rules), UINT32_MAX},
     {"latency_us", offsetof(struct esw_faults, latency_us), 1000000},
     {"refuse_every", offsetof(struct esw_faults, refuse_every), UINT32_MAX},
+    {"again_every", offsetof(struct esw_faults, again_every), UINT32_MAX},
+    {"counter_lag_ms", offsetof(struct esw_faults, counter_lag_ms), 60000},
     {"refuse_permille", offsetof(struct esw_faults, refuse_permille), 1000},
     {"lose_permille", offsetof(struct esw_faults, lose_permille), 1000},
     {"alter_permille", offsetof(struct esw_faults, alter_permille), 1000},
@@ -112,10 +114,10 @@ int esw_fault_set(struct esw_faults *faults, const char *name, const char *value
     }
     if (!strcmp(name, "without"))
         return set_without(faults, value);
-    if (!strcmp(name, "counters_stuck")) {
+    if (!strcmp(name, "counters_stuck") || !strcmp(name, "queue_stuck")) {
         if (!number_of(value, 1, &number))
             return -EINVAL;
-        faults->counters_stuck = number;
+        *(name[0] == 'c' ? &faults->counters_stuck : &faults->queue_stuck) = number;
         return 0;
     }
     if (!strcmp(name, "seed")) {
@@ -169,6 +171,11 @@ int esw_fault_refuse(struct esw_faults *faults, unsigned n, struct rte_flow_erro
         faults->n_refused++;
         return rte_flow_error_set(error, ENOSPC, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
                                   "the rule memory is full");
+    }
+    if (faults->again_every && faults->n_creates % faults->again_every == 0) {
+        faults->n_refused++;
+        return rte_flow_error_set(error, EAGAIN, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+                                  "net_esw was told to be busy: try again");
     }
     if ((faults->refuse_every && faults->n_creates % faults->refuse_every == 0) ||
         (faults->refuse_permille && random_below(faults, 1000) < faults->refuse_permille)) {

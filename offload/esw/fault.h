@@ -17,13 +17,16 @@ struct esw_faults {
     uint32_t max_rules;                                      // 0: as many as there is memory for
     uint32_t latency_us;                                     // of each create and destroy
     uint32_t refuse_every;                                   // n: each n-th create; 0: none
+    uint32_t again_every;                                    // the same, with EAGAIN
     uint32_t refuse_permille, lose_permille, alter_permille; // of creates, at random
     bool counters_stuck;                                     // they stay as they are
+    uint32_t counter_lag_ms;                                 // they are shown each so many
+    bool queue_stuck;                                        // nothing of a flow queue is done
     uint32_t links_down;                                     // bit per wire
     uint64_t without; // items and actions that are not taken, bits of fault.c's table
     uint64_t random;
 
-    uint32_t n_creates; // since refuse_every was set
+    uint32_t n_creates; // since a number was set
     uint64_t n_refused, n_lost, n_altered;
 };
 

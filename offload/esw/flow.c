@@ -9,11 +9,6 @@
 
 #include "offload/esw/parse.h"
 
-static struct esw_port *port_of(const struct rte_eth_dev *dev)
-{
-    return *(struct esw_port **)dev->data->dev_private;
-}
-
 static int refuse(struct rte_flow_error *error, int err, const char *message)
 {
     return rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL, message);
@@ -42,6 +37,8 @@ static int parse(const struct esw_port *port, const struct rte_flow_attr *attr,
     int ret = unplugged(port->esw, error);
 
     if (ret == 0)
+        ret = esw_mode_check_rule(port, pattern, actions, error);
+    if (ret == 0)
         ret = esw_parse(port, attr, pattern, actions, program, error);
     if (ret == 0)
         ret = esw_fault_capable(&port->esw->faults, pattern, actions, error);
@@ -52,32 +49,38 @@ static int validate(struct rte_eth_dev *dev, const struct rte_flow_attr *attr,
                     const struct rte_flow_item pattern[], const struct rte_flow_action actions[],
                     struct rte_flow_error *error)
 {
-    struct esw_port *port = port_of(dev);
-    struct esw_program program;
+    struct esw_port *port = esw_port_of_dev(dev);
+    struct rte_flow flow;
     int ret;
 
     pthread_mutex_lock(&port->esw->lock);
-    ret = parse(port, attr, pattern, actions, &program, error);
+    ret = esw_mode_check_sync(port, false, error);
+    if (ret == 0)
+        ret = parse(port, attr, pattern, actions, &flow.program, error);
+    if (ret == 0)
+        ret = esw_mode_check_program(port->esw, &flow, error);
     pthread_mutex_unlock(&port->esw->lock);
     return ret;
 }
 
-// Puts the rule into the table, if no fault loses it.
-static int insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_error *error)
+int esw_flow_insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_error *error)
 {
     int ret = esw_fault_refuse(&esw->faults, esw_table_size(esw->table), error);
 
     if (ret)
         return ret;
-    if (esw_fault_lose(&esw->faults))
-        return 0;
-    ret = esw_table_add(esw->table, flow);
-    if (ret == -EEXIST)
-        return refuse(error, EEXIST, "there is such a rule already");
-    if (ret)
-        return refuse(error, -ret, "no memory for the rule");
-    flow->there = true;
-    esw_fault_alter(&esw->faults, &flow->program, esw->n_wires + esw->n_vfs);
+    if (!esw_fault_lose(&esw->faults)) {
+        ret = esw_table_add(esw->table, flow);
+        if (ret == -EEXIST)
+            return refuse(error, EEXIST, "there is such a rule already");
+        if (ret)
+            return refuse(error, -ret, "no memory for the rule");
+        flow->there = true;
+        esw->n_from_app_rules += flow->program.from_app;
+        esw_fault_alter(&esw->faults, &flow->program, esw->n_wires + esw->n_vfs);
+    }
+    flow->last_hit_tsc = rte_rdtsc();
+    TAILQ_INSERT_TAIL(&esw->flows, flow, next);
     return 0;
 }
 
@@ -85,7 +88,7 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
                                const struct rte_flow_item pattern[],
                                const struct rte_flow_action actions[], struct rte_flow_error *error)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
     struct esw *esw = port->esw;
     struct rte_flow *flow = calloc(1, sizeof(*flow));
     int ret;
@@ -94,17 +97,16 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
         refuse(error, ENOMEM, "no memory");
         return NULL;
     }
+    flow->owner = port->index;
     wait_latency(esw);
     pthread_mutex_lock(&esw->lock);
-    ret = parse(port, attr, pattern, actions, &flow->program, error);
+    ret = esw_mode_check_sync(port, true, error);
     if (ret == 0)
-        ret = insert(esw, flow, error);
-    if (ret == 0) {
-        flow->owner = port->index;
-        flow->last_hit_tsc = rte_rdtsc();
-        TAILQ_INSERT_TAIL(&esw->flows, flow, next);
-        esw->n_from_app_rules += flow->there && flow->program.from_app;
-    }
+        ret = parse(port, attr, pattern, actions, &flow->program, error);
+    if (ret == 0)
+        ret = esw_mode_check_program(esw, flow, error);
+    if (ret == 0)
+        ret = esw_flow_insert(esw, flow, error);
     pthread_mutex_unlock(&esw->lock);
     if (ret == 0)
         return flow;
@@ -112,7 +114,7 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
     return NULL;
 }
 
-// Under esw.lock, as the next three.
+// Under esw.lock.
 static void lose(struct esw *esw, struct rte_flow *flow)
 {
     if (!flow->there)
@@ -122,11 +124,20 @@ static void lose(struct esw *esw, struct rte_flow *flow)
     esw->n_from_app_rules -= flow->program.from_app;
 }
 
-static void forget(struct esw *esw, struct rte_flow *flow)
+void esw_flow_free(struct esw *esw, struct rte_flow *flow)
+{
+    if (flow->table) {
+        flow->table->n--;
+        esw_mode_give_counter(esw, flow);
+    }
+    free(flow);
+}
+
+void esw_flow_forget(struct esw *esw, struct rte_flow *flow)
 {
     lose(esw, flow);
     TAILQ_REMOVE(&esw->flows, flow, next);
-    free(flow);
+    esw_flow_free(esw, flow);
 }
 
 void esw_flow_lose_all(struct esw *esw)
@@ -142,12 +153,27 @@ void esw_flow_forget_all(struct esw *esw)
     struct rte_flow *flow;
 
     while ((flow = TAILQ_FIRST(&esw->flows)))
-        forget(esw, flow);
+        esw_flow_forget(esw, flow);
+}
+
+void esw_flow_port_stops(struct esw_port *port)
+{
+    struct rte_flow *flow;
+
+    esw_queues_abandon(port);
+    if (!esw_mode_stop_ends_rules(port->esw))
+        return;
+    // Their handles remain, so that a program that still destroys them does no harm.
+    TAILQ_FOREACH(flow, &port->esw->flows, next)
+    {
+        if (flow->owner == port->index)
+            lose(port->esw, flow);
+    }
 }
 
 static int destroy(struct rte_eth_dev *dev, struct rte_flow *flow, struct rte_flow_error *error)
 {
-    struct esw *esw = port_of(dev)->esw;
+    struct esw *esw = esw_port_of_dev(dev)->esw;
 
     int ret = unplugged(esw, error);
 
@@ -155,7 +181,7 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *flow, struct rte_fl
         return ret;
     wait_latency(esw);
     pthread_mutex_lock(&esw->lock);
-    forget(esw, flow);
+    esw_flow_forget(esw, flow);
     pthread_mutex_unlock(&esw->lock);
     return 0;
 }
@@ -163,15 +189,16 @@ static int destroy(struct rte_eth_dev *dev, struct rte_flow *flow, struct rte_fl
 // The rules that were made on this ethdev.
 static int flush(struct rte_eth_dev *dev, struct rte_flow_error *error)
 {
-    struct esw_port *port = port_of(dev);
+    struct esw_port *port = esw_port_of_dev(dev);
     struct rte_flow *flow, *next;
 
     (void)error;
     pthread_mutex_lock(&port->esw->lock);
+    esw_queues_abandon(port);
     for (flow = TAILQ_FIRST(&port->esw->flows); flow; flow = next) {
         next = TAILQ_NEXT(flow, next);
         if (flow->owner == port->index)
-            forget(port->esw, flow);
+            esw_flow_forget(port->esw, flow);
     }
     pthread_mutex_unlock(&port->esw->lock);
     return 0;
@@ -195,24 +222,59 @@ static void query_age(const struct rte_flow *flow, struct rte_flow_query_age *ag
     age->sec_since_last_hit = (uint32_t)idle_seconds(flow);
 }
 
-static void query_count(struct rte_flow *flow, struct rte_flow_query_count *count)
+uint64_t esw_flow_counter_cycle(const struct esw *esw)
 {
+    uint64_t ms = esw->faults.counter_lag_ms;
+
+    return ms ? rte_rdtsc() / (rte_get_tsc_hz() / 1000 * ms) : 0;
+}
+
+// With the first look or packet of a turn, what is there is what the turn shows.
+static void begin_cycle(const struct esw *esw, struct rte_flow *flow)
+{
+    uint64_t cycle = esw_flow_counter_cycle(esw);
+
+    if (cycle && cycle == flow->shown_cycle)
+        return;
+    flow->shown_cycle = cycle;
+    flow->shown_hits = flow->hits;
+    flow->shown_bytes = flow->bytes;
+}
+
+void esw_flow_hit(struct esw *esw, struct rte_flow *flow, uint32_t length)
+{
+    if (!esw->faults.counters_stuck) {
+        begin_cycle(esw, flow);
+        flow->hits++;
+        flow->bytes += length;
+    }
+    flow->last_hit_tsc = rte_rdtsc();
+    flow->aged = false;
+}
+
+static void query_count(const struct esw *esw, struct rte_flow *flow,
+                        struct rte_flow_query_count *count)
+{
+    begin_cycle(esw, flow);
     count->hits_set = count->bytes_set = 1;
-    count->hits = flow->hits;
-    count->bytes = flow->bytes;
-    if (count->reset)
-        flow->hits = flow->bytes = 0;
+    count->hits = flow->shown_hits;
+    count->bytes = flow->shown_bytes;
+    if (!count->reset)
+        return;
+    flow->hits -= flow->shown_hits;
+    flow->bytes -= flow->shown_bytes;
+    flow->shown_hits = flow->shown_bytes = 0;
 }
 
 static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
                  const struct rte_flow_action *action, void *data, struct rte_flow_error *error)
 {
-    struct esw *esw = port_of(dev)->esw;
+    struct esw *esw = esw_port_of_dev(dev)->esw;
     int ret = 0;
 
     pthread_mutex_lock(&esw->lock);
     if (action->type == RTE_FLOW_ACTION_TYPE_COUNT && flow->program.count)
-        query_count(flow, data);
+        query_count(esw, flow, data);
     else if (action->type == RTE_FLOW_ACTION_TYPE_AGE && flow->program.age)
         query_age(flow, data);
     else
@@ -222,18 +284,19 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
     return ret;
 }
 
-static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
-                          struct rte_flow_error *error)
+static int aged_flows(struct rte_eth_dev *dev, bool of_queue, uint32_t queue, void **contexts,
+                      uint32_t n)
 {
-    struct esw *esw = port_of(dev)->esw;
+    struct esw *esw = esw_port_of_dev(dev)->esw;
     struct rte_flow *flow;
     uint32_t found = 0;
 
-    (void)error;
     pthread_mutex_lock(&esw->lock);
     TAILQ_FOREACH(flow, &esw->flows, next)
     {
         if (flow->aged || !is_aged(flow))
+            continue;
+        if (of_queue && (!flow->table || flow->queue != queue))
             continue;
         if (n && found == n)
             break;
@@ -247,10 +310,24 @@ static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
     return (int)found;
 }
 
+static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
+                          struct rte_flow_error *error)
+{
+    (void)error;
+    return aged_flows(dev, false, 0, contexts, n);
+}
+
+static int get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts, uint32_t n,
+                            struct rte_flow_error *error)
+{
+    (void)error;
+    return aged_flows(dev, true, queue, contexts, n);
+}
+
 static int pick_transfer_proxy(struct rte_eth_dev *dev, uint16_t *proxy,
                                struct rte_flow_error *error)
 {
-    const struct esw_port *first = &port_of(dev)->esw->ports[0];
+    const struct esw_port *first = &esw_port_of_dev(dev)->esw->ports[0];
 
     if (!first->ethdev)
         return refuse(error, ENODEV, "the e-switch's first PF is closed");
@@ -261,7 +338,10 @@ static int pick_transfer_proxy(struct rte_eth_dev *dev, uint16_t *proxy,
 // There is no ingress steering that isolation could leave out.
 static int isolate(struct rte_eth_dev *dev, int on, struct rte_flow_error *error)
 {
-    (void)dev, (void)on, (void)error;
+    (void)on;
+    // mlx5_flow_isolate
+    if (esw_port_of_dev(dev)->esw->mode != ESW_MODE_IDEAL && dev->data->dev_started)
+        return refuse(error, EBUSY, "the port must be stopped first");
     return 0;
 }
 
@@ -269,7 +349,7 @@ static int isolate(struct rte_eth_dev *dev, int on, struct rte_flow_error *error
 static int dump(struct rte_eth_dev *dev, struct rte_flow *one, FILE *file,
                 struct rte_flow_error *error)
 {
-    struct esw *esw = port_of(dev)->esw;
+    struct esw *esw = esw_port_of_dev(dev)->esw;
     struct rte_flow *flow;
 
     (void)error;
@@ -292,5 +372,29 @@ const struct rte_flow_ops esw_flow_ops = {
     .isolate = isolate,
     .dev_dump = dump,
     .get_aged_flows = get_aged_flows,
+    .get_q_aged_flows = get_q_aged_flows,
     .pick_transfer_proxy = pick_transfer_proxy,
+    .info_get = esw_flow_info_get,
+    .configure = esw_flow_configure,
+    .pattern_template_create = esw_pattern_template_create,
+    .pattern_template_destroy = esw_pattern_template_destroy,
+    .actions_template_create = esw_actions_template_create,
+    .actions_template_destroy = esw_actions_template_destroy,
+    .template_table_create = esw_template_table_create,
+    .template_table_destroy = esw_template_table_destroy,
+#if RTE_VERSION < RTE_VERSION_NUM(24, 3, 0, 0)
+    .async_create = esw_async_create,
+    .async_destroy = esw_async_destroy,
+    .push = esw_async_push,
+    .pull = esw_async_pull,
+#endif
 };
+
+#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
+const struct rte_flow_fp_ops esw_flow_fp_ops = {
+    .async_create = esw_async_create,
+    .async_destroy = esw_async_destroy,
+    .push = esw_async_push,
+    .pull = esw_async_pull,
+};
+#endif

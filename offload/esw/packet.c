@@ -55,7 +55,7 @@ static bool parse_l4(const uint8_t *data, uint32_t length, uint8_t proto, struct
 // A header that RFC 1812 section 5.2.2 does not let pass, its checksum included, is none, nor is
 // one before a header of the next layer that is cut short: no rule for IPv4 hits such a packet, and
 // software says what is wrong with it.
-static bool parse_ipv4(const uint8_t *data, uint32_t length, struct esw_key *key)
+static bool parse_ipv4(const uint8_t *data, uint32_t length, struct esw_key *key, uint32_t *l4)
 {
     const struct rte_ipv4_hdr *ip = (const void *)data;
     uint32_t header, total;
@@ -76,10 +76,11 @@ static bool parse_ipv4(const uint8_t *data, uint32_t length, struct esw_key *key
     key->fragment_offset = ip->fragment_offset;
     if (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK))
         return true;
+    *l4 = header;
     return parse_l4(data + header, total - header, ip->next_proto_id, key);
 }
 
-static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key)
+static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key, uint32_t *l4)
 {
     const struct rte_ipv6_hdr *ip = (const void *)data;
     uint32_t at = sizeof(*ip), end;
@@ -114,6 +115,7 @@ static bool parse_ipv6(const uint8_t *data, uint32_t length, struct esw_key *key
             at += 8;
             break;
         default:
+            *l4 = at;
             return parse_l4(data + at, end - at, next, key);
         }
         if (at > end)
@@ -126,7 +128,7 @@ void esw_packet_parse(const uint8_t *frame, uint32_t length, struct esw_key *key
                       struct esw_headers *headers)
 {
     const struct rte_ether_hdr *eth = (const void *)frame;
-    uint32_t at = sizeof(*eth);
+    uint32_t at = sizeof(*eth), l4 = 0;
     rte_be16_t type;
 
     memset(key, 0, sizeof(*key));
@@ -151,10 +153,12 @@ void esw_packet_parse(const uint8_t *frame, uint32_t length, struct esw_key *key
         type = vlan->eth_proto;
         at += sizeof(*vlan);
     }
-    if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4) && parse_ipv4(frame + at, length - at, key))
+    if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4) && parse_ipv4(frame + at, length - at, key, &l4))
         key->l3 = 4;
-    else if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6) && parse_ipv6(frame + at, length - at, key))
+    else if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6) && parse_ipv6(frame + at, length - at, key, &l4))
         key->l3 = 6;
-    if (key->l3)
+    if (key->l3) {
         headers->l3 = (uint16_t)at;
+        headers->l4 = l4 ? (uint16_t)(at + l4) : 0;
+    }
 }

@@ -40,7 +40,7 @@ static_assert(sizeof(struct esw_key) == 8 * ESW_KEY_WORDS, "no padding, whole wo
 
 // Where the headers are, for actions; 0: not there.
 struct esw_headers {
-    uint16_t l3;
+    uint16_t l3, l4; // of a packet whose l4 is not 0
 };
 
 // Reads the frame; key->in_port and from_app are left for the caller.

@@ -23,7 +23,8 @@ union item {
 struct context {
     const struct esw_port *port;
     struct esw_program *program;
-    // Of the item at hand, spec ANDed with mask: OVS gives specs with more bits.
+    // Of the item at hand, spec ANDed with mask: OVS gives specs with more bits. (Where the mode
+    // has it so, they are left, and no packet ever has them.)
     union item spec, mask;
 };
 
@@ -194,7 +195,7 @@ static void load_item(struct context *context, const struct rte_flow_item *item,
         return;
     memcpy(spec, item->spec, kind->size);
     memcpy(mask, item->mask ? item->mask : kind->mask, kind->size);
-    for (size_t i = 0; i < kind->size; i++)
+    for (size_t i = 0; i < kind->size && !esw_mode_spec_as_given(context->port->esw); i++)
         spec[i] &= mask[i];
 }
 

@@ -12,5 +12,10 @@ int esw_parse(const struct esw_port *port, const struct rte_flow_attr *attr,
               struct esw_program *program, struct rte_flow_error *error);
 
 // parse_actions.c
+
+// Does the e-switch have the action?
+bool esw_action_known(enum rte_flow_action_type type);
+// Bytes of its configuration; 0: it has none.
+size_t esw_action_conf_size(enum rte_flow_action_type type);
 int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action actions[],
                       struct esw_program *program, struct rte_flow_error *error);

@@ -1,9 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // The actions of a rule.
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "offload/esw/parse.h"
+
+static const struct action_kind {
+    enum rte_flow_action_type type;
+    size_t conf; // bytes
+    bool optional;
+} action_kinds[] = {
+#define BARE(TYPE)                                                                                 \
+    {                                                                                              \
+        RTE_FLOW_ACTION_TYPE_##TYPE, 0, true                                                       \
+    }
+#define KIND(TYPE, conf)                                                                           \
+    {                                                                                              \
+        RTE_FLOW_ACTION_TYPE_##TYPE, sizeof(struct rte_flow_action_##conf), false                  \
+    }
+    BARE(END),
+    BARE(VOID),
+    {RTE_FLOW_ACTION_TYPE_COUNT, sizeof(struct rte_flow_action_count), true},
+    KIND(AGE, age),
+    KIND(SET_MAC_SRC, set_mac),
+    KIND(SET_MAC_DST, set_mac),
+    BARE(DEC_TTL),
+    KIND(SET_TTL, set_ttl),
+    KIND(SET_IPV4_SRC, set_ipv4),
+    KIND(SET_IPV4_DST, set_ipv4),
+    KIND(SET_IPV6_SRC, set_ipv6),
+    KIND(SET_IPV6_DST, set_ipv6),
+    KIND(SET_IPV4_DSCP, set_dscp),
+    KIND(SET_IPV6_DSCP, set_dscp),
+    KIND(SET_TP_SRC, set_tp),
+    KIND(SET_TP_DST, set_tp),
+    KIND(MODIFY_FIELD, modify_field),
+    KIND(OF_PUSH_VLAN, of_push_vlan),
+    KIND(OF_SET_VLAN_VID, of_set_vlan_vid),
+    KIND(OF_SET_VLAN_PCP, of_set_vlan_pcp),
+    BARE(OF_POP_VLAN),
+    KIND(JUMP, jump),
+    BARE(DROP),
+    KIND(REPRESENTED_PORT, ethdev),
+    KIND(PORT_REPRESENTOR, ethdev),
+    KIND(PORT_ID, port_id), // deprecated, OVS 3.1 uses it
+#undef BARE
+#undef KIND
+};
+
+static const struct action_kind *kind_of(enum rte_flow_action_type type)
+{
+    for (unsigned i = 0; i < RTE_DIM(action_kinds); i++) {
+        if (action_kinds[i].type == type)
+            return &action_kinds[i];
+    }
+    return NULL;
+}
+
+bool esw_action_known(enum rte_flow_action_type type)
+{
+    return kind_of(type);
+}
+
+size_t esw_action_conf_size(enum rte_flow_action_type type)
+{
+    const struct action_kind *kind = kind_of(type);
+
+    return kind ? kind->conf : 0;
+}
 
 static int refuse(struct rte_flow_error *error, int err, const struct rte_flow_action *action,
                   const char *message)
@@ -11,13 +76,54 @@ static int refuse(struct rte_flow_error *error, int err, const struct rte_flow_a
     return rte_flow_error_set(error, err, RTE_FLOW_ERROR_TYPE_ACTION, action, message);
 }
 
-// MODIFY_FIELD with an immediate value, for what Sluice's rules need.
+// DSCP is given as the number that it is (RFC 2474 section 3), not as it stands in the octet.
+static void set_dscp(struct esw_op *op, uint8_t only_l3, uint8_t dscp)
+{
+    *op = (struct esw_op){.type = ESW_OP_SET_TOS, .only_l3 = only_l3};
+    op->byte.value = (uint8_t)(dscp << 2);
+    op->byte.mask = 0xfc;
+}
+
+// The fields that MODIFY_FIELD can change, whole.
+static const struct field {
+    enum rte_flow_field_id field;
+    unsigned bits;
+    enum esw_op_type op;
+    uint8_t only_l3, only_l4;
+} fields[] = {
+    {RTE_FLOW_FIELD_MAC_SRC, 48, ESW_OP_SET_ETH_SRC, 0, 0},
+    {RTE_FLOW_FIELD_MAC_DST, 48, ESW_OP_SET_ETH_DST, 0, 0},
+    {RTE_FLOW_FIELD_VLAN_ID, 12, ESW_OP_SET_VLAN_VID, 0, 0},
+    {RTE_FLOW_FIELD_IPV4_SRC, 32, ESW_OP_SET_IP_SRC, 4, 0},
+    {RTE_FLOW_FIELD_IPV4_DST, 32, ESW_OP_SET_IP_DST, 4, 0},
+    {RTE_FLOW_FIELD_IPV6_SRC, 128, ESW_OP_SET_IP_SRC, 6, 0},
+    {RTE_FLOW_FIELD_IPV6_DST, 128, ESW_OP_SET_IP_DST, 6, 0},
+    {RTE_FLOW_FIELD_IPV4_TTL, 8, ESW_OP_SET_TTL, 0, 0},
+    {RTE_FLOW_FIELD_IPV6_HOPLIMIT, 8, ESW_OP_SET_TTL, 0, 0},
+    {RTE_FLOW_FIELD_IPV4_DSCP, 6, ESW_OP_SET_TOS, 4, 0},
+    {RTE_FLOW_FIELD_IPV6_DSCP, 6, ESW_OP_SET_TOS, 6, 0},
+    {RTE_FLOW_FIELD_TCP_PORT_SRC, 16, ESW_OP_SET_L4_SRC, 0, IPPROTO_TCP},
+    {RTE_FLOW_FIELD_TCP_PORT_DST, 16, ESW_OP_SET_L4_DST, 0, IPPROTO_TCP},
+    {RTE_FLOW_FIELD_UDP_PORT_SRC, 16, ESW_OP_SET_L4_SRC, 0, IPPROTO_UDP},
+    {RTE_FLOW_FIELD_UDP_PORT_DST, 16, ESW_OP_SET_L4_DST, 0, IPPROTO_UDP},
+};
+
+static const struct field *find_field(const struct rte_flow_action_modify_field *modify)
+{
+    for (unsigned i = 0; i < RTE_DIM(fields); i++) {
+        if (fields[i].field == modify->dst.field && fields[i].bits == modify->width)
+            return &fields[i];
+    }
+    return NULL;
+}
+
+// MODIFY_FIELD with an immediate value.
 static int parse_modify(const struct rte_flow_action *action, struct esw_op *op,
                         struct rte_flow_error *error)
 {
     const struct rte_flow_action_modify_field *modify = action->conf;
+    const struct field *field = find_field(modify);
     const uint8_t *value;
-    bool mac, ttl;
 
     if (modify->src.field == RTE_FLOW_FIELD_VALUE)
         value = modify->src.value;
@@ -25,25 +131,22 @@ static int parse_modify(const struct rte_flow_action *action, struct esw_op *op,
         value = modify->src.pvalue;
     else
         return refuse(error, ENOTSUP, action, "modify_field: the source must be a value");
-    if (modify->dst.level > 0 || modify->dst.offset > 0)
-        return refuse(error, ENOTSUP, action, "modify_field: whole outermost fields only");
-
-    mac =
-        modify->dst.field == RTE_FLOW_FIELD_MAC_SRC || modify->dst.field == RTE_FLOW_FIELD_MAC_DST;
-    ttl = modify->dst.field == RTE_FLOW_FIELD_IPV4_TTL ||
-          modify->dst.field == RTE_FLOW_FIELD_IPV6_HOPLIMIT;
-    if (mac && modify->operation == RTE_FLOW_MODIFY_SET && modify->width == 48) {
-        op->type =
-            modify->dst.field == RTE_FLOW_FIELD_MAC_SRC ? ESW_OP_SET_ETH_SRC : ESW_OP_SET_ETH_DST;
-        memcpy(&op->mac, value, sizeof(op->mac));
-        return 0;
-    }
-    if (ttl && modify->width == 8) {
-        op->type = modify->operation == RTE_FLOW_MODIFY_SET ? ESW_OP_SET_TTL : ESW_OP_ADD_TTL;
+    if (!field || modify->dst.level > 0 || modify->dst.offset > 0)
+        return refuse(error, ENOTSUP, action, "modify_field: not this field, or not a part of it");
+    *op = (struct esw_op){.type = field->op, .only_l3 = field->only_l3, .only_l4 = field->only_l4};
+    if (field->op == ESW_OP_SET_TTL) {
         op->number = modify->operation == RTE_FLOW_MODIFY_SUB ? (uint8_t)-value[0] : value[0];
+        if (modify->operation != RTE_FLOW_MODIFY_SET)
+            op->type = ESW_OP_ADD_TTL;
         return 0;
     }
-    return refuse(error, ENOTSUP, action, "modify_field: MACs and TTL only");
+    if (modify->operation != RTE_FLOW_MODIFY_SET)
+        return refuse(error, ENOTSUP, action, "modify_field: this field can only be set");
+    if (field->op == ESW_OP_SET_TOS)
+        set_dscp(op, field->only_l3, value[0]);
+    else // as it stands in the packet
+        memcpy(&op->mac, value, (field->bits + 7) / 8);
+    return 0;
 }
 
 static int parse_out(const struct esw_port *port, const struct rte_flow_action *action,
@@ -60,17 +163,45 @@ static int parse_out(const struct esw_port *port, const struct rte_flow_action *
     return 0;
 }
 
+// The actions that set a field, one of two by their type. They begin alike: with the value.
+static void set_field(const struct rte_flow_action *action, bool src, uint8_t only_l3, size_t size,
+                      enum esw_op_type src_op, struct esw_op *op)
+{
+    *op = (struct esw_op){.type = src ? src_op : src_op + 1, .only_l3 = only_l3};
+    memcpy(&op->mac, action->conf, size);
+}
+
 // Fills in op for an action that does something to packets.
 static int parse_op(const struct esw_port *port, const struct rte_flow_action *action,
                     struct esw_op *op, struct rte_flow_error *error)
 {
+    const void *conf = action->conf;
+
     switch (action->type) {
     case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
     case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
-        op->type = action->type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC ? ESW_OP_SET_ETH_SRC
-                                                                    : ESW_OP_SET_ETH_DST;
-        memcpy(&op->mac, ((const struct rte_flow_action_set_mac *)action->conf)->mac_addr,
-               sizeof(op->mac));
+        set_field(action, action->type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC, 0, RTE_ETHER_ADDR_LEN,
+                  ESW_OP_SET_ETH_SRC, op);
+        return 0;
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_DST:
+        set_field(action, action->type == RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC, 4, 4,
+                  ESW_OP_SET_IP_SRC, op);
+        return 0;
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_DST:
+        set_field(action, action->type == RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC, 6, 16,
+                  ESW_OP_SET_IP_SRC, op);
+        return 0;
+    case RTE_FLOW_ACTION_TYPE_SET_TP_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_TP_DST:
+        set_field(action, action->type == RTE_FLOW_ACTION_TYPE_SET_TP_SRC, 0, 2, ESW_OP_SET_L4_SRC,
+                  op);
+        return 0;
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_DSCP:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_DSCP:
+        set_dscp(op, action->type == RTE_FLOW_ACTION_TYPE_SET_IPV4_DSCP ? 4 : 6,
+                 ((const struct rte_flow_action_set_dscp *)conf)->dscp);
         return 0;
     case RTE_FLOW_ACTION_TYPE_DEC_TTL:
         op->type = ESW_OP_ADD_TTL;
@@ -78,53 +209,42 @@ static int parse_op(const struct esw_port *port, const struct rte_flow_action *a
         return 0;
     case RTE_FLOW_ACTION_TYPE_SET_TTL:
         op->type = ESW_OP_SET_TTL;
-        op->number = ((const struct rte_flow_action_set_ttl *)action->conf)->ttl_value;
+        op->number = ((const struct rte_flow_action_set_ttl *)conf)->ttl_value;
         return 0;
     case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
         return parse_modify(action, op, error);
     case RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN:
         op->type = ESW_OP_PUSH_VLAN;
-        op->tpid = ((const struct rte_flow_action_of_push_vlan *)action->conf)->ethertype;
+        op->tpid = ((const struct rte_flow_action_of_push_vlan *)conf)->ethertype;
         return 0;
     case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID:
         op->type = ESW_OP_SET_VLAN_VID;
-        op->tci = ((const struct rte_flow_action_of_set_vlan_vid *)action->conf)->vlan_vid;
+        op->tci = ((const struct rte_flow_action_of_set_vlan_vid *)conf)->vlan_vid;
         return 0;
     case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP:
         op->type = ESW_OP_SET_VLAN_PCP;
         op->tci = rte_cpu_to_be_16(
-            (uint16_t)(((const struct rte_flow_action_of_set_vlan_pcp *)action->conf)->vlan_pcp
-                       << 13));
+            (uint16_t)(((const struct rte_flow_action_of_set_vlan_pcp *)conf)->vlan_pcp << 13));
         return 0;
     case RTE_FLOW_ACTION_TYPE_OF_POP_VLAN:
         op->type = ESW_OP_POP_VLAN;
         return 0;
     case RTE_FLOW_ACTION_TYPE_JUMP:
         op->type = ESW_OP_JUMP;
-        op->number = ((const struct rte_flow_action_jump *)action->conf)->group;
+        op->number = ((const struct rte_flow_action_jump *)conf)->group;
         return 0;
     case RTE_FLOW_ACTION_TYPE_DROP:
         op->type = ESW_OP_DROP;
         return 0;
-    case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
-    case RTE_FLOW_ACTION_TYPE_PORT_REPRESENTOR:
-        return parse_out(port, action,
-                         ((const struct rte_flow_action_ethdev *)action->conf)->port_id, op, error);
-    case RTE_FLOW_ACTION_TYPE_PORT_ID: { // deprecated, OVS 3.1 uses it
-        const struct rte_flow_action_port_id *conf = action->conf;
+    case RTE_FLOW_ACTION_TYPE_PORT_ID: {
+        const struct rte_flow_action_port_id *id = conf;
 
-        return parse_out(port, action, conf->original ? port->port_id : (uint16_t)conf->id, op,
+        return parse_out(port, action, id->original ? port->port_id : (uint16_t)id->id, op, error);
+    }
+    default: // REPRESENTED_PORT, PORT_REPRESENTOR
+        return parse_out(port, action, ((const struct rte_flow_action_ethdev *)conf)->port_id, op,
                          error);
     }
-    default:
-        return refuse(error, ENOTSUP, action, "net_esw does not have this action");
-    }
-}
-
-static bool needs_conf(enum rte_flow_action_type type)
-{
-    return type != RTE_FLOW_ACTION_TYPE_COUNT && type != RTE_FLOW_ACTION_TYPE_DEC_TTL &&
-           type != RTE_FLOW_ACTION_TYPE_OF_POP_VLAN && type != RTE_FLOW_ACTION_TYPE_DROP;
 }
 
 static bool ends(enum esw_op_type type)
@@ -139,14 +259,17 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
     bool fate = false, ended = false;
 
     for (action = actions; action->type != RTE_FLOW_ACTION_TYPE_END; action++) {
+        const struct action_kind *kind = kind_of(action->type);
         struct esw_op op = {0};
         int ret;
 
         if (action->type == RTE_FLOW_ACTION_TYPE_VOID)
             continue;
+        if (!kind)
+            return refuse(error, ENOTSUP, action, "net_esw does not have this action");
         if (ended)
             return refuse(error, EINVAL, action, "nothing may follow jump or drop");
-        if (needs_conf(action->type) && !action->conf)
+        if (!kind->optional && !action->conf)
             return refuse(error, EINVAL, action, "the action lacks its configuration");
         if (action->type == RTE_FLOW_ACTION_TYPE_COUNT) {
             program->count = true;

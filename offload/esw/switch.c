@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <rte_cycles.h>
-#include <rte_ip.h>
 #include <rte_jhash.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "offload/esw/esw.h"
+#include "offload/esw/rewrite.h"
 
 #define BURST            32
 #define JUMPS_MAX        16
@@ -95,94 +95,11 @@ static void to_wire_or_vf(struct esw_port *port, const struct packet *packet, bo
     count(by_rule ? &port->hw_out : &port->from_app, packet->length);
 }
 
-// RFC 1624: the checksum follows the one word that changed.
-static void set_ttl(struct packet *packet, uint8_t ttl)
-{
-    if (packet->key.l3 == 4) {
-        struct rte_ipv4_hdr *ip = (void *)(packet->frame + packet->headers.l3);
-        uint32_t sum = (uint16_t)~ip->hdr_checksum;
-        rte_be16_t word;
-
-        memcpy(&word, &ip->time_to_live, 2);
-        sum += (uint16_t)~word;
-        ip->time_to_live = ttl;
-        memcpy(&word, &ip->time_to_live, 2);
-        sum += word;
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        ip->hdr_checksum = (uint16_t)~sum;
-    } else if (packet->key.l3 == 6) {
-        ((struct rte_ipv6_hdr *)(packet->frame + packet->headers.l3))->hop_limits = ttl;
-    }
-}
-
-static void push_vlan(struct packet *packet, rte_be16_t tpid)
-{
-    uint8_t *type = packet->frame + offsetof(struct rte_ether_hdr, ether_type);
-    rte_be16_t tci = 0;
-
-    if (packet->length + 4 > ESW_FRAME_MAX)
-        return;
-    memmove(type + 4, type, packet->length - offsetof(struct rte_ether_hdr, ether_type));
-    memcpy(type, &tpid, 2);
-    memcpy(type + 2, &tci, 2);
-    packet->length += 4;
-}
-
-static void pop_vlan(struct packet *packet)
-{
-    uint8_t *type = packet->frame + offsetof(struct rte_ether_hdr, ether_type);
-
-    if (!packet->key.has_vlan)
-        return;
-    packet->length -= 4;
-    memmove(type, type + 4, packet->length - offsetof(struct rte_ether_hdr, ether_type));
-}
-
-static void set_tci(struct packet *packet, rte_be16_t tci, rte_be16_t mask)
-{
-    uint8_t *at = packet->frame + sizeof(struct rte_ether_hdr);
-    rte_be16_t old;
-
-    if (!packet->key.has_vlan)
-        return;
-    memcpy(&old, at, 2);
-    old = (old & ~mask) | (tci & mask);
-    memcpy(at, &old, 2);
-}
-
 static void rewrite(struct packet *packet, const struct esw_op *op)
 {
-    struct rte_ether_hdr *eth = (void *)packet->frame;
-
-    switch (op->type) {
-    case ESW_OP_SET_ETH_SRC:
-        eth->src_addr = op->mac;
-        break;
-    case ESW_OP_SET_ETH_DST:
-        eth->dst_addr = op->mac;
-        break;
-    case ESW_OP_SET_TTL:
-        set_ttl(packet, (uint8_t)op->number);
-        break;
-    case ESW_OP_ADD_TTL:
-        set_ttl(packet, (uint8_t)(packet->key.ip_ttl + op->number));
-        break;
-    case ESW_OP_PUSH_VLAN:
-        push_vlan(packet, op->tpid);
-        break;
-    case ESW_OP_SET_VLAN_VID:
-        set_tci(packet, op->tci, RTE_BE16(0x0fff));
-        break;
-    case ESW_OP_SET_VLAN_PCP:
-        set_tci(packet, op->tci, RTE_BE16(0xe000));
-        break;
-    case ESW_OP_POP_VLAN:
-        pop_vlan(packet);
-        break;
-    default:
+    if (op->type == ESW_OP_PUSH_VLAN && packet->length + RTE_VLAN_HLEN > ESW_FRAME_MAX)
         return;
-    }
+    esw_rewrite(packet->frame, &packet->length, &packet->key, &packet->headers, op);
     read_headers(packet);
 }
 
@@ -231,12 +148,7 @@ void esw_switch_frame(struct esw_port *port, bool from_app, uint8_t *frame, uint
                 to_app(port, &packet);
             return;
         }
-        if (!port->esw->faults.counters_stuck) {
-            flow->hits++;
-            flow->bytes += packet.length;
-        }
-        flow->last_hit_tsc = rte_rdtsc();
-        flow->aged = false;
+        esw_flow_hit(port->esw, flow, packet.length);
         if (!run(&packet, &flow->program, &group))
             return;
     }
@@ -340,6 +252,9 @@ static void *run_thread(void *arg)
         }
         if (rings && poll_rings(esw, frame) == 0 && n <= 0)
             usleep(RING_SLEEP_US);
+        pthread_mutex_lock(&esw->lock);
+        esw_queues_work(esw);
+        pthread_mutex_unlock(&esw->lock);
         if (now >= next_link) {
             watch_links(esw);
             next_link = now + rte_get_tsc_hz() / 1000 * LINK_INTERVAL_MS;

@@ -32,6 +32,7 @@ struct esw_table {
     LIST_HEAD(, group) groups[GROUP_BUCKETS];
     uint64_t serial;
     unsigned n;
+    enum esw_duplicates duplicates;
 };
 
 static uint32_t hash_key(const struct esw_key *key, const struct esw_key *mask)
@@ -57,9 +58,23 @@ static bool matches(const struct rte_flow *flow, const struct esw_key *key)
     return true;
 }
 
-struct esw_table *esw_table_create(void)
+// The one of two rules, both of which match, that wins.
+static bool wins(const struct esw_table *table, const struct rte_flow *a, const struct rte_flow *b)
 {
-    return calloc(1, sizeof(struct esw_table));
+    if (a->program.priority != b->program.priority)
+        return a->program.priority < b->program.priority;
+    if (table->duplicates == ESW_DUPLICATES_NEWEST_WINS)
+        return a->serial > b->serial;
+    return a->serial < b->serial;
+}
+
+struct esw_table *esw_table_create(enum esw_duplicates duplicates)
+{
+    struct esw_table *table = calloc(1, sizeof(*table));
+
+    if (table)
+        table->duplicates = duplicates;
+    return table;
 }
 
 unsigned esw_table_size(const struct esw_table *table)
@@ -192,7 +207,8 @@ int esw_table_add(struct esw_table *table, struct rte_flow *flow)
     }
     flow->hash = hash_key(&program->key, &program->mask);
     for (other = tuple->buckets[flow->hash & (tuple->size - 1)]; other; other = other->chain) {
-        if (other->program.priority == program->priority && matches(other, &program->key))
+        if (table->duplicates == ESW_DUPLICATES_REFUSED &&
+            other->program.priority == program->priority && matches(other, &program->key))
             return -EEXIST;
     }
     if (tuple->n >= tuple->size)
@@ -244,8 +260,7 @@ struct rte_flow *esw_table_find(const struct esw_table *table, uint32_t number,
         for (flow = tuple->buckets[hash & (tuple->size - 1)]; flow; flow = flow->chain) {
             if (flow->hash != hash || !matches(flow, key))
                 continue;
-            if (!best || flow->program.priority < best->program.priority ||
-                (flow->program.priority == best->program.priority && flow->serial < best->serial))
+            if (!best || wins(table, flow, best))
                 best = flow;
         }
     }

@@ -13,8 +13,13 @@
 enum esw_op_type {
     ESW_OP_SET_ETH_SRC,
     ESW_OP_SET_ETH_DST,
-    ESW_OP_ADD_TTL,      // number, modulo 256
-    ESW_OP_SET_TTL,      // number
+    ESW_OP_ADD_TTL,    // number, modulo 256
+    ESW_OP_SET_TTL,    // number
+    ESW_OP_SET_TOS,    // byte
+    ESW_OP_SET_IP_SRC, // ip: 4 bytes if only IPv4, else 16
+    ESW_OP_SET_IP_DST,
+    ESW_OP_SET_L4_SRC, // l4
+    ESW_OP_SET_L4_DST,
     ESW_OP_PUSH_VLAN,    // tpid
     ESW_OP_SET_VLAN_VID, // tci
     ESW_OP_SET_VLAN_PCP, // tci
@@ -27,11 +32,16 @@ enum esw_op_type {
 
 struct esw_op {
     enum esw_op_type type;
+    uint8_t only_l3, only_l4; // of packets whose key has these; 0: of all
     union {
         struct rte_ether_addr mac;
         uint32_t number;
         uint16_t port; // index
-        rte_be16_t tpid, tci;
+        rte_be16_t tpid, tci, l4;
+        uint8_t ip[16];
+        struct {
+            uint8_t value, mask;
+        } byte;
     };
 };
 
@@ -54,9 +64,13 @@ struct rte_flow {
     TAILQ_ENTRY(rte_flow) next; // of all
     struct rte_flow *chain;     // of its hash bucket
     uint32_t hash;
-    uint64_t serial; // of two rules that match alike, the older wins
-    uint16_t owner;  // index of the port on whose ethdev it was created
+    uint64_t serial;                       // of two rules that match alike, the older wins
+    uint16_t owner;                        // index of the port on whose ethdev it was created
+    uint16_t queue;                        // of an asynchronous one
+    struct rte_flow_template_table *table; // NULL: not asynchronous
     uint64_t hits, bytes;
+    // As the counters were at the begin of the turn of the last hit; what a query tells.
+    uint64_t shown_hits, shown_bytes, shown_cycle;
     uint64_t last_hit_tsc;
     bool aged;  // told of
     bool there; // in the table: not lost by a fault
@@ -65,10 +79,18 @@ struct rte_flow {
 
 struct esw_table;
 
-struct esw_table *esw_table_create(void);
+// What becomes of a rule that matches as one that is there does.
+enum esw_duplicates {
+    ESW_DUPLICATES_REFUSED,
+    ESW_DUPLICATES_OLDEST_WINS,
+    ESW_DUPLICATES_NEWEST_WINS,
+};
+
+struct esw_table *esw_table_create(enum esw_duplicates duplicates);
 void esw_table_free(struct esw_table *table); // not its rules
 unsigned esw_table_size(const struct esw_table *table);
-// -EEXIST if a rule with the same group, priority, key and mask is there; -ENOMEM.
+// -EEXIST if a rule with the same group, priority, key and mask is there and duplicates are
+// refused; -ENOMEM.
 int esw_table_add(struct esw_table *table, struct rte_flow *flow);
 void esw_table_del(struct esw_table *table, struct rte_flow *flow);
 // The rule with the lowest priority number that matches, or NULL.

@@ -18,134 +18,10 @@
 
 #include <rte_dev.h>
 #include <rte_eal.h>
-#include <rte_ethdev.h>
 #include <rte_flow.h>
-#include <rte_ip.h>
-#include <rte_mbuf.h>
-#include <rte_ring.h>
-#include <rte_udp.h>
 
 #include "offload/flow.h"
-
-#define N_VFS 4
-
-// The e-switch's sides: the wire and VFs 0 to 3.
-enum side { WIRE, VF0, VF1, VF2, VF3 };
-
-static struct rte_mempool *pool;
-static uint16_t ethdev[1 + N_VFS]; // of the sides; VF3 has none at first
-
-static const struct rte_ether_addr mac_a = {{0x02, 0, 0, 0, 0, 0x0a}};
-static const struct rte_ether_addr mac_b = {{0x02, 0, 0, 0, 0, 0x0b}};
-static const struct rte_ether_addr mac_c = {{0x02, 0, 0, 0, 0, 0x0c}};
-
-struct frame {
-    struct rte_ether_hdr eth;
-    struct rte_ipv4_hdr ip;
-    struct rte_udp_hdr udp;
-    uint8_t payload[10];
-} __attribute__((packed, aligned(2)));
-
-static struct frame udp(uint32_t src, uint32_t dst, uint8_t ttl, uint16_t port)
-{
-    struct frame frame = {
-        .eth = {.dst_addr = mac_b, .src_addr = mac_a, .ether_type = RTE_BE16(0x0800)},
-        .ip = {.version_ihl = 0x45,
-               .total_length = rte_cpu_to_be_16(sizeof(frame) - sizeof(frame.eth)),
-               .time_to_live = ttl,
-               .next_proto_id = IPPROTO_UDP,
-               .src_addr = rte_cpu_to_be_32(src),
-               .dst_addr = rte_cpu_to_be_32(dst)},
-        .udp = {.src_port = RTE_BE16(1000),
-                .dst_port = rte_cpu_to_be_16(port),
-                .dgram_len = RTE_BE16(18)},
-    };
-
-    frame.ip.hdr_checksum = rte_ipv4_cksum(&frame.ip);
-    return frame;
-}
-
-static struct rte_ring *ring(enum side side, const char *direction)
-{
-    char name[32];
-    struct rte_ring *found;
-
-    if (side == WIRE)
-        snprintf(name, sizeof(name), "net_esw0_wire0_%s", direction);
-    else
-        snprintf(name, sizeof(name), "net_esw0_vf%d_%s", side - VF0, direction);
-    found = rte_ring_lookup(name);
-    assert_non_null(found);
-    return found;
-}
-
-static struct rte_mbuf *to_mbuf(const void *data, size_t length)
-{
-    struct rte_mbuf *mbuf = rte_pktmbuf_alloc(pool);
-
-    assert_non_null(mbuf);
-    memcpy(rte_pktmbuf_append(mbuf, (uint16_t)length), data, length);
-    return mbuf;
-}
-
-// The wire or VF sends.
-static void inject(enum side side, const void *data, size_t length)
-{
-    assert_int_equal(rte_ring_enqueue(ring(side, "in"), to_mbuf(data, length)), 0);
-}
-
-// The program sends on the side's ethdev.
-static void app_sends(enum side side, const void *data, size_t length)
-{
-    struct rte_mbuf *mbuf = to_mbuf(data, length);
-
-    assert_int_equal(rte_eth_tx_burst(ethdev[side], 0, &mbuf, 1), 1);
-}
-
-// What comes out of the e-switch within a second; -1: at no side. *to_app: at the ethdev.
-static int outcome(bool *to_app, void *data, size_t *length)
-{
-    struct rte_mbuf *mbuf = NULL;
-
-    for (int tries = 0; tries < 10000; tries++, usleep(100)) {
-        for (enum side side = WIRE; side <= VF3; side++) {
-            *to_app = false;
-            if (rte_ring_dequeue(ring(side, "out"), (void **)&mbuf)) {
-                *to_app = true;
-                if (ethdev[side] == RTE_MAX_ETHPORTS ||
-                    rte_eth_rx_burst(ethdev[side], 0, &mbuf, 1) == 0)
-                    continue;
-            }
-            *length = mbuf->pkt_len;
-            memcpy(data, rte_pktmbuf_mtod(mbuf, void *), mbuf->pkt_len);
-            if (*to_app)
-                assert_int_equal(mbuf->port, ethdev[side]);
-            rte_pktmbuf_free(mbuf);
-            return (int)side;
-        }
-    }
-    return -1;
-}
-
-static void expect(enum side side, bool expected_to_app, struct frame *frame)
-{
-    uint8_t data[2048];
-    size_t length;
-    bool to_app;
-
-    assert_int_equal(outcome(&to_app, data, &length), side);
-    assert_int_equal(to_app, expected_to_app);
-    assert_int_equal(length, sizeof(*frame));
-    memcpy(frame, data, sizeof(*frame));
-}
-
-static void expect_same(enum side side, bool to_app, const struct frame *sent)
-{
-    struct frame got;
-
-    expect(side, to_app, &got);
-    assert_memory_equal(&got, sent, sizeof(got));
-}
+#include "tests/unit/esw_rig.h"
 
 // Dropped: a frame sent after it on the same side, which no rule drops, comes alone.
 static void expect_dropped(enum side side, struct frame fence)
@@ -500,28 +376,6 @@ static void test_rule_on_representor(void **state)
     assert_int_equal(proxy, ethdev[WIRE]);
 }
 
-static void start(uint16_t id)
-{
-    struct rte_eth_conf conf = {.intr_conf.lsc = 1};
-
-    assert_int_equal(rte_eth_dev_configure(id, 1, 1, &conf), 0);
-    assert_int_equal(rte_eth_rx_queue_setup(id, 0, 64, SOCKET_ID_ANY, NULL, pool), 0);
-    assert_int_equal(rte_eth_tx_queue_setup(id, 0, 64, SOCKET_ID_ANY, NULL), 0);
-    assert_int_equal(rte_eth_dev_start(id), 0);
-}
-
-static uint16_t find(const char *devargs)
-{
-    struct rte_dev_iterator iterator;
-    uint16_t id, found = RTE_MAX_ETHPORTS;
-
-    RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &iterator)
-    {
-        found = RTE_MIN(found, id); // "net_esw0" alone matches its representors too
-    }
-    return found;
-}
-
 // A representor more, later; again after it was closed.
 static void test_hotplug(void **state)
 {
@@ -530,13 +384,13 @@ static void test_hotplug(void **state)
 
     (void)state;
     for (int times = 0; times < 2; times++) {
-        assert_int_equal(find("net_esw0,representor=vf[3]"), RTE_MAX_ETHPORTS);
+        assert_int_equal(rig_find("net_esw0,representor=vf[3]"), RTE_MAX_ETHPORTS);
         assert_int_equal(rte_dev_probe("net_esw0,representor=vf[3]"), 0);
-        ethdev[VF3] = find("net_esw0,representor=vf[3]");
+        ethdev[VF3] = rig_find("net_esw0,representor=vf[3]");
         assert_int_not_equal(ethdev[VF3], RTE_MAX_ETHPORTS);
         assert_int_equal(rte_eth_dev_info_get(ethdev[VF3], &info), 0);
         assert_string_equal(info.driver_name, "net_esw");
-        start(ethdev[VF3]);
+        assert_int_equal(rig_start(ethdev[VF3]), 0);
         inject(VF3, &frame, sizeof(frame));
         expect_same(VF3, true, &frame);
         rte_eth_dev_stop(ethdev[VF3]);
@@ -881,22 +735,17 @@ static void test_unplug(void **state)
 
 static int setup(void **state)
 {
-    char devargs[192];
+    char arguments[96];
 
     (void)state;
     snprintf(control_path, sizeof(control_path), "/tmp/esw_test.%d.sock", (int)getpid());
-    snprintf(devargs, sizeof(devargs),
-             "net_esw0,wire0=ring,vfs=4,vf=ring,representor=vf[0-2],control=%s", control_path);
-    pool = rte_pktmbuf_pool_create("test", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (!pool || rte_dev_probe(devargs))
+    snprintf(arguments, sizeof(arguments), ",control=%s", control_path);
+    if (rig_open(arguments))
         return -1;
-    ethdev[WIRE] = find("net_esw0");
-    for (int vf = 0; vf < N_VFS; vf++) {
-        snprintf(devargs, sizeof(devargs), "net_esw0,representor=vf%d", vf);
-        ethdev[VF0 + vf] = find(devargs);
+    for (enum side side = WIRE; side <= VF2; side++) {
+        if (rig_start(ethdev[side]))
+            return -1;
     }
-    for (enum side side = WIRE; side <= VF2; side++)
-        start(ethdev[side]);
     return 0;
 }
 
@@ -904,15 +753,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    if (rte_eal_hotplug_remove("vdev", "net_esw0"))
-        return -1;
-    return rte_mempool_avail_count(pool) == 1023 && access(control_path, F_OK) ? 0 : -1;
+    return rig_close() == 0 && access(control_path, F_OK) ? 0 : -1;
 }
 
 int main(void)
 {
-    char *eal[] = {"esw_test", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
-                   "-m",       "256",       "-l",       "0",           "--log-level=*:error"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_rules),
         cmocka_unit_test(test_forward_set),
@@ -943,10 +788,8 @@ int main(void)
     };
     int failed;
 
-    if (rte_eal_init(RTE_DIM(eal), eal) < 0) {
-        puts("1..0 # SKIP DPDK does not start here");
+    if (!rig_begin("esw_test"))
         return 0;
-    }
     failed = cmocka_run_group_tests_name("esw", tests, setup, teardown);
     rte_eal_cleanup();
     return failed;
