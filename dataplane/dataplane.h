@@ -122,6 +122,10 @@ void dp_rule_stats(uint32_t slot, struct dp_rule_stats *stats);
 // (dp_config.policy_memory_mb) does not take one more; -EINVAL: actions that contradict each other.
 // Two rules may be the same (rule_same) only if the older is removed in the same change.
 int dp_policy_add(const struct rule *rule, uint32_t *slot, char **error);
+// Takes a rule that was just added out of this change, with all that it needs kept for it, and puts
+// it into a later one: for rules of a bundle that is not finished.
+void dp_policy_hold(uint32_t slot);
+void dp_policy_include(uint32_t slot);
 // The rule goes at the next commit; its slot can be asked for statistics until then. A rule that
 // was never committed goes at once.
 void dp_policy_del(uint32_t slot);

@@ -310,12 +310,24 @@ void dp_policy_del(uint32_t slot)
     if (rule->added) { // no packet has seen it
         if (rule->actions->older)
             actions_retire(rule->actions->older);
-        TAILQ_REMOVE(&own.changed, rule, entry);
+        if (rule->changed)
+            TAILQ_REMOVE(&own.changed, rule, entry);
         TAILQ_INSERT_TAIL(&own.removed, rule, entry);
         return;
     }
     rule->deleted = true;
     change(rule);
+}
+
+void dp_policy_hold(uint32_t slot)
+{
+    TAILQ_REMOVE(&own.changed, own.rules[slot], entry);
+    own.rules[slot]->changed = false;
+}
+
+void dp_policy_include(uint32_t slot)
+{
+    change(own.rules[slot]);
 }
 
 int dp_policy_modify(uint32_t slot, const struct rule *params, char **error)
