@@ -12,6 +12,9 @@ tor_mac=02:00:5e:00:01:01  # the gateway's MAC, the same on both ToRs
 node_mac=02:00:5e:10:00:01 # the node's, the same on both uplinks, as on an LACP bond
 host_mac=02:00:5e:10:00:02 # the node's own stack, behind the daemon
 world4=10.9.0.1 world6=fd00:9::1
+# Of every node and pod: anyone may ping, and every ICMP error that is due comes. By default the kernel sends a peer six
+# at once and one a second then, while traceroute asks sixteen times at once and takes the rest for silent.
+ns_settings=(net.ipv4.ping_group_range='0 2147483647' net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0)
 ranges4=(10.1.10 10.1.11)               # the pod ranges, /24 each; gateway .1
 ranges6=(fd00:10:1:10: fd00:10:1:11:)   # /64 each; gateway ::1
 host4=10.1.0 host6=fd00:10:1:0:         # the host's subnet
@@ -47,7 +50,7 @@ ns_add() {
 	ns_sysctl "$ns" net.ipv4.conf.{all,default}.rp_filter=0 net.ipv4.conf.{all,default}.send_redirects=0 \
 		net.ipv4.conf.{all,default}.accept_redirects=0 net.ipv6.conf.{all,default}.accept_redirects=0 \
 		net.ipv6.conf.{all,default}.accept_dad=0 net.ipv6.conf.{all,default}.accept_ra=0 \
-		net.ipv6.conf.{all,default}.keep_addr_on_down=1 net.ipv4.ping_group_range='0 2147483647'
+		net.ipv6.conf.{all,default}.keep_addr_on_down=1 "${ns_settings[@]}"
 }
 
 world_make() {

@@ -68,7 +68,7 @@ pod_add() { # POD RANGE
 	# IPv6 addresses must be usable at once; the rest of the pod's settings are the plugin's job.
 	ip netns add "$prefix-pod-$pod"
 	ns_ip "pod-$pod" link set lo up
-	ns_sysctl "pod-$pod" net.ipv4.ping_group_range='0 2147483647'
+	ns_sysctl "pod-$pod" "${ns_settings[@]}"
 	if ! cni ADD "$range" "$pod" >"$run/pods/$pod.json"; then
 		say "the plugin could not attach $pod: $(cat "$run/pods/$pod.json")"
 		cni DEL "$range" "$pod" >/dev/null 2>&1 || :
