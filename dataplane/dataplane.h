@@ -169,6 +169,10 @@ struct dp_bucket {
     uint8_t n_actions;
     struct action actions[RULE_ACTIONS_MAX]; // no GOTO_TABLE
 };
+// Could it be set? -E2BIG: too many buckets; -ELOOP: its buckets lead back to it, or too deep;
+// -EINVAL: actions that contradict each other.
+int dp_group_check(uint32_t id, enum dp_group_type type, const struct dp_bucket *buckets,
+                   unsigned n, char **error);
 int dp_group_set(uint32_t id, enum dp_group_type type, const struct dp_bucket *buckets, unsigned n,
                  char **error);
 void dp_group_del(uint32_t id);

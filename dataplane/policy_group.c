@@ -187,8 +187,8 @@ static unsigned depth_below(uint32_t id, const struct dp_bucket *buckets, unsign
     return deepest;
 }
 
-static int check(uint32_t id, enum dp_group_type type, const struct dp_bucket *buckets, unsigned n,
-                 char **error)
+int dp_group_check(uint32_t id, enum dp_group_type type, const struct dp_bucket *buckets,
+                   unsigned n, char **error)
 {
     unsigned budget = DEPTH_BUDGET;
     int ret = 0;
@@ -270,7 +270,7 @@ int dp_group_set(uint32_t id, enum dp_group_type type, const struct dp_bucket *b
                  char **error)
 {
     struct policy_group *group;
-    int ret = check(id, type, buckets, n, error);
+    int ret = dp_group_check(id, type, buckets, n, error);
 
     if (ret)
         return ret;
