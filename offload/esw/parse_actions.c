@@ -288,6 +288,9 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
             return ret;
         if (op.type == ESW_OP_JUMP && op.number == program->group)
             return refuse(error, EINVAL, action, "a rule cannot jump to its own group");
+        if ((op.type == ESW_OP_SET_L4_SRC || op.type == ESW_OP_SET_L4_DST) && program->key.l4 &&
+            program->key.l4 != IPPROTO_TCP && program->key.l4 != IPPROTO_UDP)
+            return refuse(error, EINVAL, action, "ports of TCP and UDP only");
         if (program->n_ops == ESW_OPS_MAX)
             return refuse(error, ENOTSUP, action, "too many actions");
         program->ops[program->n_ops++] = op;
