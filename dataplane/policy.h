@@ -114,6 +114,9 @@ enum policy_verdict policy_run(struct worker *w, struct port *in, struct policy_
 // other EtherTypes, IP to a group address. True: the caller goes on with it, which may be another
 // buffer now, as if there were no policy; false: it was taken.
 bool policy_admits(struct worker *w, struct port *port, struct rte_mbuf **m);
+// A frame that has been through the tables, or is not to go there, takes the stages before and
+// behind them as what it is now; not counted as received.
+void policy_bypass(struct worker *w, struct port *port, struct rte_mbuf *m);
 
 // policy.c: the rule that pp matches in the operator's table pp->table now, as it was added,
 // without counting; for the control thread. False: none.

@@ -19,6 +19,9 @@ enum drop_reason policy_change(struct policy_packet *pp, const struct action *a)
 int policy_bucket_check(const struct dp_bucket *bucket, unsigned index, char **error);
 int policy_packet_out_check(const struct action *actions, unsigned n, char **error);
 
+// packet_out.c: a packet-out, which came by the worker's ring of injected frames.
+void packet_out_receive(struct worker *w, struct rte_mbuf *message);
+
 // Of a select group: which bucket a flow's hash leads to.
 #define POLICY_SELECT_SLOTS 4096
 

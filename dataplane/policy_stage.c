@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // The policy stage: each packet's key goes through the operator's tables, a burst at a time in each
 // table, and what the rules say is done.
+#include <string.h>
+
 #include "dataplane/policy.h"
 
 // Counts, and does what the rule says.
@@ -41,12 +43,13 @@ static enum policy_verdict miss(struct worker *w, const struct port *in,
     return POLICY_DONE;
 }
 
-// Takes the packets that are at one table through it.
-static void look_up(struct worker *w, struct port *in, unsigned table,
-                    struct policy_packet *const here[], unsigned n)
+// Takes the packets through the table that they are all at. Those that go on to another one are the
+// first of `here` then; returns how many.
+static unsigned look_up(struct worker *w, struct port *in, struct policy_packet *here[], unsigned n)
 {
-    struct cls_rule *hits[BURST] = {0};
-    uint64_t now = rte_rdtsc(), matches = 0;
+    unsigned table = here[0]->table, n_on = 0, matches = 0;
+    struct cls_rule *hits[BURST];
+    uint64_t now = rte_rdtsc();
 
     if (likely(__atomic_load_n(&policy.n_rules[table], __ATOMIC_RELAXED))) {
         const struct match_key *keys[BURST];
@@ -54,6 +57,8 @@ static void look_up(struct worker *w, struct port *in, unsigned table,
         for (unsigned i = 0; i < n; i++)
             keys[i] = &here[i]->key;
         classifier_lookup(policy.classifier[table], w->policy_version, keys, n, hits);
+    } else {
+        memset(hits, 0, n * sizeof hits[0]);
     }
     for (unsigned i = 0; i < n; i++) {
         struct policy_packet *pp = here[i];
@@ -61,35 +66,47 @@ static void look_up(struct worker *w, struct port *in, unsigned table,
         if (likely(hits[i])) {
             pp->verdict = apply(w, in, pp, policy_rule_of(hits[i]), now);
             matches++;
+            if (pp->verdict == POLICY_GOTO)
+                here[n_on++] = pp;
         } else {
             pp->verdict = miss(w, in, pp);
         }
     }
     w->policy_tables[table].lookups += n;
     w->policy_tables[table].matches += matches;
+    return n_on;
 }
 
-// Table by table, the lowest first: a rule sends packets to later tables only.
-static void run(struct worker *w, struct port *in, struct policy_packet *todo[], unsigned n)
+// Takes those at the lowest table out of the waiting ones, in their order. Returns how many.
+static unsigned take_lowest(struct policy_packet *waiting[], unsigned *n_waiting,
+                            struct policy_packet *taken[])
 {
-    struct policy_packet *here[BURST];
+    unsigned table = POLICY_TABLES, n = 0, left = 0;
+
+    for (unsigned i = 0; i < *n_waiting; i++)
+        table = RTE_MIN(table, waiting[i]->table);
+    for (unsigned i = 0; i < *n_waiting; i++) {
+        if (waiting[i]->table == table)
+            taken[n++] = waiting[i];
+        else
+            waiting[left++] = waiting[i];
+    }
+    *n_waiting = left;
+    return n;
+}
+
+// Takes packets that are all at one table to their ends. Rules send packets to later tables only.
+static void run(struct worker *w, struct port *in, struct policy_packet *here[], unsigned n)
+{
+    struct policy_packet *waiting[BURST];
+    unsigned n_waiting = 0;
 
     while (n) {
-        unsigned table = POLICY_TABLES, n_here = 0, n_waiting = 0;
+        unsigned n_on = look_up(w, in, here, n);
 
-        for (unsigned i = 0; i < n; i++)
-            table = RTE_MIN(table, todo[i]->table);
-        for (unsigned i = 0; i < n; i++) {
-            if (likely(todo[i]->table == table))
-                here[n_here++] = todo[i];
-            else
-                todo[n_waiting++] = todo[i];
-        }
-        look_up(w, in, table, here, n_here);
-        for (unsigned i = 0; i < n_here; i++)
-            if (here[i]->verdict == POLICY_GOTO)
-                todo[n_waiting++] = here[i];
-        n = n_waiting;
+        for (unsigned i = 0; i < n_on; i++)
+            waiting[n_waiting++] = here[i];
+        n = take_lowest(waiting, &n_waiting, here);
     }
 }
 
@@ -147,8 +164,7 @@ void policy_input(struct worker *w, struct burst *b)
     b->n4 = keep(w, b->port, b->v4, pps, b->n4);
 }
 
-// A frame whose tags the rules took away goes on as what it is now. It has been through the tables.
-static void untagged_input(struct worker *w, struct port *port, struct rte_mbuf *m)
+void policy_bypass(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
     uint64_t version = w->policy_version;
     struct burst b;
@@ -156,6 +172,10 @@ static void untagged_input(struct worker *w, struct port *port, struct rte_mbuf 
     b.port = port;
     w->policy_version = 0;
     parse_again(w, &b, m);
+    if (port->guarded) {
+        guard4(w, &b);
+        guard6(w, &b);
+    }
     forward4(w, &b);
     forward6(w, &b);
     w->policy_version = version;
@@ -180,7 +200,7 @@ bool policy_admits(struct worker *w, struct port *port, struct rte_mbuf **m)
         return false;
     *m = packet.mbuf;
     if (tagged && !pp.vlans) {
-        untagged_input(w, port, *m);
+        policy_bypass(w, port, *m);
         return false;
     }
     if (!tagged && pp.vlans) {

@@ -12,7 +12,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
-#include "dataplane/policy.h"
+#include "dataplane/policy_actions.h"
 
 #define SPIN_US       30   // without packets before the first sleep
 #define DEEP_SLEEP_MS 1000 // where all that is polled wakes the worker
@@ -75,7 +75,9 @@ static unsigned receive_ring(struct worker *w, struct rte_ring *ring)
         uint16_t out = mbufs[i]->hash.usr & 0xffff;
         const struct port *port = load_acquire(&dp.ports[out]);
 
-        if (port && port->generation == mbufs[i]->hash.usr >> 16)
+        if (unlikely(out == PORT_NONE))
+            packet_out_receive(w, mbufs[i]);
+        else if (port && port->generation == mbufs[i]->hash.usr >> 16)
             output(w, out, mbufs[i]);
         else {
             w->counters[out].drops[DROP_port_gone]++;
