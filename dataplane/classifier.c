@@ -5,18 +5,59 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dataplane/classifier_internal.h"
 
 // Up to so many masks a table is called exact: a few hash lookups cost less than anything else.
 #define EXACT_MASKS 2
+// With more hash tables than this for packets of a class an acl is cheaper; one that is there stays
+// until they are fewer than that by some (docs/decisions.md).
+#define ACL_TABLES      3
+#define ACL_TABLES_STAY 2
+// A build begins when there was no change for a while, or the first is some time ago; and it takes
+// half of the time at most.
+#define QUIET_US 5000
+#define WAIT_US  200000
 
 struct classifier {
     char *name;
     struct memory memory;
-    struct mask_set all;
-    uint64_t n_inserted;
+    struct mask_set all; // every rule
+
+    // What lookups use beside `all`: published, NULL if there is none. Rules that came after it are
+    // in `changed`, by the acl's generation.
+    struct acl *acl;
+    struct mask_set changed[2];
+
+    // The control thread's.
+    struct cls_rule **rules; // [max]
+    uint32_t max;
+    uint64_t serial;
+    struct acl_job *job; // the next acl being built, of the other generation
+    struct acl *old;     // the last acl, until no worker uses it
+    uint64_t old_token;  // ... when that is
+    size_t acl_bytes;
+    uint64_t first_change_us, last_change_us; // 0: none since the last build began
+    uint64_t next_build_us;                   // not before
+    uint64_t builds, build_us_last;
 };
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static bool acl_direct(const struct acl *acl, const struct mask_table *table)
+{
+    for (unsigned i = 0; i < acl->n_direct; i++)
+        if (acl->direct[i] == table)
+            return true;
+    return false;
+}
 
 struct classifier *classifier_new(const char *name, size_t budget)
 {
@@ -28,48 +69,351 @@ struct classifier *classifier_new(const char *name, size_t budget)
     }
     memory_init(&cls->memory, budget);
     mask_set_init(&cls->all, &cls->memory, offsetof(struct cls_rule, next));
+    for (unsigned g = 0; g < 2; g++)
+        mask_set_init(&cls->changed[g], &cls->memory,
+                      offsetof(struct cls_rule, next_changed) + g * sizeof(struct cls_rule *));
     return cls;
+}
+
+static struct mask_set *changed_since(struct classifier *cls, const struct acl *acl)
+{
+    return &cls->changed[acl->generation % 2];
+}
+
+static void unpin(struct classifier *cls, struct acl *acl)
+{
+    for (unsigned i = 0; i < acl->n_direct; i++)
+        mask_table_pin(acl->direct[i], -1);
+    cls->all.untidy = true;
+}
+
+static void build_abandon(struct classifier *cls)
+{
+    if (!cls->job)
+        return;
+    mask_set_fini(changed_since(cls, cls->job->acl));
+    unpin(cls, cls->job->acl);
+    acl_job_abandon(cls->job);
+    cls->job = NULL;
+}
+
+// Publishes another acl, or none. The last one has to wait for its readers.
+static void acl_publish(struct classifier *cls, struct acl *acl)
+{
+    cls->old = cls->acl;
+    store_release(&cls->acl, acl);
+    cls->old_token = dp.rcu ? rte_rcu_qsbr_start(dp.rcu) : 0;
+}
+
+static bool acl_collect(struct classifier *cls, bool all)
+{
+    struct acl *old = cls->old;
+
+    if (!old || (dp.rcu && !all && !rte_rcu_qsbr_check(dp.rcu, cls->old_token, false)))
+        return !old;
+    mask_set_fini(changed_since(cls, old));
+    unpin(cls, old);
+    cls->acl_bytes -= old->bytes;
+    acl_free_later(old);
+    cls->old = NULL;
+    return true;
 }
 
 void classifier_free(struct classifier *cls)
 {
     if (!cls)
         return;
+    build_abandon(cls);
+    acl_collect(cls, true);
+    if (cls->acl) {
+        acl_publish(cls, NULL);
+        acl_collect(cls, true);
+    }
     mask_set_fini(&cls->all);
+    memory_free(&cls->memory, cls->rules, cls->max * sizeof cls->rules[0]);
     memory_collect(&cls->memory, true);
     free(cls->name);
     free(cls);
 }
 
+static int rules_reserve(struct classifier *cls)
+{
+    uint32_t max = cls->max ? 2 * cls->max : 64;
+    struct cls_rule **larger;
+
+    if (cls->all.n_rules < cls->max)
+        return 0;
+    larger = memory_alloc(&cls->memory, max * sizeof *larger);
+    if (!larger)
+        return -ENOSPC;
+    if (cls->rules)
+        memcpy(larger, cls->rules, cls->all.n_rules * sizeof *larger);
+    memory_free(&cls->memory, cls->rules, cls->max * sizeof *larger);
+    cls->rules = larger;
+    cls->max = max;
+    return 0;
+}
+
+// Frees what a table only gets faster by, and returns whether there was anything.
+static bool acl_give_up(struct classifier *cls)
+{
+    bool any = cls->job || cls->acl || cls->old || cls->memory.first;
+
+    build_abandon(cls);
+    // The last one has to be gone before another can go.
+    for (unsigned i = 0; i < 2 && any; i++) {
+        if (dp.rcu)
+            rcu_wait();
+        acl_collect(cls, false);
+        memory_collect(&cls->memory, false);
+        if (cls->acl)
+            acl_publish(cls, NULL);
+    }
+    return any;
+}
+
+static void note_change(struct classifier *cls)
+{
+    cls->last_change_us = now_us();
+    if (!cls->first_change_us)
+        cls->first_change_us = cls->last_change_us;
+}
+
+static int insert_changed(struct classifier *cls, struct acl *acl, struct cls_rule *rule)
+{
+    struct mask_table *table;
+
+    return !acl || acl_direct(acl, rule->table)
+               ? 0
+               : mask_set_insert(changed_since(cls, acl), rule, &table);
+}
+
 int classifier_insert(struct classifier *cls, struct cls_rule *rule, char **error)
 {
-    int ret = mask_set_insert(&cls->all, rule);
-
-    if (ret == -ENOSPC &&
-        asprintf(error,
-                 "%s: its %u rules with %u masks take %zu of %zu KiB, which does not hold "
-                 "one more; raise policy: memory",
+    do {
+        if (rules_reserve(cls) || mask_set_insert(&cls->all, rule, &rule->table))
+            continue;
+        rule->at = cls->all.n_rules - 1;
+        cls->rules[rule->at] = rule;
+        rule->serial = ++cls->serial;
+        note_change(cls);
+        if (insert_changed(cls, cls->job ? cls->job->acl : NULL, rule))
+            build_abandon(cls);
+        if (!insert_changed(cls, cls->acl, rule))
+            return 0;
+        // The acl would not be complete: it goes, for the hash tables are.
+        acl_give_up(cls);
+        return 0;
+    } while (acl_give_up(cls));
+    if (asprintf(error,
+                 "%s: its %u rules with %u masks take %zu of %zu KiB, which do not hold one more; "
+                 "raise openflow: memory",
                  cls->name, cls->all.n_rules, cls->all.n_masks, cls->memory.bytes / 1024,
                  cls->memory.budget / 1024) < 0)
         *error = NULL;
-    return ret;
+    return -ENOSPC;
+}
+
+// Takes a rule out of an acl, and of what changed since.
+static void remove_from(struct classifier *cls, struct acl *acl, struct cls_rule *rule)
+{
+    if (!acl || acl_direct(acl, rule->table))
+        return;
+    if (rule->serial > acl->serial)
+        mask_set_remove(changed_since(cls, acl), rule);
+    else {
+        store_release(&acl->rule[rule->number[acl->generation % 2]], NULL);
+        acl->n_dead++;
+    }
 }
 
 void classifier_remove(struct classifier *cls, struct cls_rule *rule)
 {
+    struct cls_rule *last = cls->rules[cls->all.n_rules - 1];
+
+    remove_from(cls, cls->acl, rule);
+    remove_from(cls, cls->job ? cls->job->acl : NULL, rule);
     mask_set_remove(&cls->all, rule);
+    cls->rules[rule->at] = last;
+    last->at = rule->at;
+    note_change(cls);
 }
 
-void classifier_poll(struct classifier *cls)
+// What an acl would be made of now.
+static struct acl *acl_plan(struct classifier *cls)
 {
+    struct acl *acl = calloc(1, sizeof *acl + cls->all.n_rules * sizeof acl->rule[0]);
+    struct mask_table *largest[DIRECT_MAX];
+
+    if (!acl)
+        return NULL;
+    for (unsigned c = 0; c < ACL_CLASSES; c++) {
+        unsigned n = mask_set_largest(&cls->all, c, largest);
+        bool is = cls->acl && cls->acl->compiled[c];
+
+        acl->compiled[c] = mask_set_tables(&cls->all, c) > n + (is ? ACL_TABLES_STAY : ACL_TABLES);
+        for (unsigned i = 0; i < n && acl->compiled[c]; i++)
+            if (!acl_direct(acl, largest[i]))
+                acl->direct[acl->n_direct++] = largest[i];
+    }
+    acl->serial = cls->serial;
+    acl->generation = cls->acl ? cls->acl->generation + 1 : 0;
+    return acl;
+}
+
+// Copies the rules of an acl for the thread that builds it.
+static void acl_copy(struct classifier *cls, struct acl *acl, struct acl_source *sources)
+{
+    for (uint32_t i = 0; i < cls->all.n_rules; i++) {
+        struct cls_rule *rule = cls->rules[i];
+
+        if (acl_direct(acl, rule->table))
+            continue;
+        acl->rule[acl->n_rules] = rule;
+        rule->number[acl->generation % 2] = acl->n_rules;
+        sources[acl->n_rules++] = (struct acl_source){.spec = rule->spec,
+                                                      .mask = rule->mask,
+                                                      .order = rule->order,
+                                                      .class = rule_class(rule)};
+    }
+}
+
+static void build_start(struct classifier *cls)
+{
+    size_t used = cls->memory.bytes + cls->acl_bytes;
+    struct acl_job *job = calloc(1, sizeof *job);
+    struct acl *acl = job ? acl_plan(cls) : NULL;
+
+    if (!acl || !(job->sources = malloc((cls->all.n_rules + 1) * sizeof job->sources[0]))) {
+        free(acl);
+        free(job);
+        return;
+    }
+    for (unsigned i = 0; i < acl->n_direct; i++)
+        mask_table_pin(acl->direct[i], 1);
+    acl_copy(cls, acl, job->sources);
+    job->acl = acl;
+    job->max_bytes = used < cls->memory.budget ? cls->memory.budget - used : 0;
+    if (acl_job_start(job)) {
+        unpin(cls, acl);
+        acl_free(acl);
+        free(job->sources);
+        free(job);
+        return;
+    }
+    cls->job = job;
+    cls->first_change_us = cls->last_change_us = 0;
+}
+
+static void build_finish(struct classifier *cls)
+{
+    struct acl_job *job = cls->job;
+
+    cls->build_us_last = job->us;
+    cls->builds++;
+    cls->next_build_us = now_us() + job->us;
+    if (job->result) {
+        // No acl is right if an old one is ever less so; and it would not be better soon.
+        cls->next_build_us += 10 * job->us + 1000000;
+        build_abandon(cls);
+        return;
+    }
+    acl_publish(cls, job->acl);
+    cls->acl_bytes += job->acl->bytes;
+    job->acl = NULL;
+    acl_job_abandon(job);
+    cls->job = NULL;
+}
+
+static bool acl_wanted(const struct classifier *cls)
+{
+    struct mask_table *largest[DIRECT_MAX];
+
+    for (unsigned c = 0; c < ACL_CLASSES; c++)
+        if (mask_set_tables(&cls->all, c) >
+            mask_set_largest(&cls->all, c, largest) +
+                (cls->acl && cls->acl->compiled[c] ? ACL_TABLES_STAY : ACL_TABLES))
+            return true;
+    return false;
+}
+
+bool classifier_poll(struct classifier *cls)
+{
+    uint64_t now;
+
     memory_collect(&cls->memory, false);
+    for (unsigned g = 0; g < 2; g++)
+        if (cls->changed[g].untidy)
+            mask_set_tidy(&cls->changed[g]);
     if (cls->all.untidy)
         mask_set_tidy(&cls->all);
+    if (!acl_collect(cls, false))
+        return true;
+    if (cls->job) {
+        if (acl_job_done(cls->job))
+            build_finish(cls);
+        return true;
+    }
+    if (!cls->first_change_us)
+        return cls->memory.first;
+    if (!acl_wanted(cls)) {
+        if (cls->acl)
+            acl_publish(cls, NULL);
+        cls->first_change_us = cls->last_change_us = 0;
+        return true;
+    }
+    now = now_us();
+    if (now >= cls->next_build_us &&
+        (now - cls->last_change_us >= QUIET_US || now - cls->first_change_us >= WAIT_US))
+        build_start(cls);
+    return true;
+}
+
+// Asks the acl, and the hash tables where it does not know.
+static void acl_class_lookup(const struct classifier *cls, const struct acl *acl,
+                             enum key_class class, uint64_t version,
+                             const struct match_key *const keys[], unsigned n,
+                             struct cls_rule *hits[])
+{
+    const struct mask_set *changed = &cls->changed[acl->generation % 2];
+    const struct match_key *other_keys[CLS_BURST];
+    struct cls_rule *other_hits[CLS_BURST];
+    uint32_t number[CLS_BURST];
+    uint8_t other[CLS_BURST];
+    unsigned m = 0;
+
+    acl_lookup(acl, class, keys, n, number);
+    for (unsigned i = 0; i < n; i++) {
+        hits[i] = number[i] ? load_acquire(&acl->rule[number[i] - 1]) : NULL;
+        rte_prefetch0(hits[i]);
+    }
+    for (unsigned i = 0; i < n; i++)
+        // A rule that is not yet or no longer in force hides those behind it.
+        if (number[i] && unlikely(!hits[i] || !rule_visible(hits[i], version))) {
+            hits[i] = NULL;
+            other[m] = (uint8_t)i;
+            other_keys[m] = keys[i];
+            other_hits[m++] = NULL;
+        }
+    if (unlikely(m))
+        mask_set_lookup(&cls->all, class, version, other_keys, m, other_hits);
+    for (unsigned j = 0; j < m; j++)
+        hits[other[j]] = other_hits[j];
+    for (unsigned i = 0; i < acl->n_direct; i++)
+        if (mask_table_has(acl->direct[i], class))
+            mask_table_lookup(&cls->all, acl->direct[i], class, version, keys, n, hits);
+    mask_set_lookup(changed, class, version, keys, n, hits);
 }
 
 static void class_lookup(const struct classifier *cls, enum key_class class, uint64_t version,
                          const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
 {
+    const struct acl *acl = load_acquire(&cls->acl);
+
+    if (acl && class < ACL_CLASSES && acl->compiled[class]) {
+        acl_class_lookup(cls, acl, class, version, keys, n, hits);
+        return;
+    }
     memset(hits, 0, n * sizeof hits[0]);
     mask_set_lookup(&cls->all, class, version, keys, n, hits);
 }
@@ -108,12 +452,18 @@ void classifier_lookup(const struct classifier *cls, uint64_t version,
 
 void classifier_stats(const struct classifier *cls, struct classifier_stats *stats)
 {
+    const struct acl *acl = cls->acl;
+
     *stats = (struct classifier_stats){
         .structure = !cls->all.n_rules                 ? "empty"
+                     : acl                             ? "acl"
                      : cls->all.n_masks <= EXACT_MASKS ? "exact"
                                                        : "hash",
         .rules = cls->all.n_rules,
         .masks = cls->all.n_masks,
-        .bytes = cls->memory.bytes,
+        .delta = acl ? cls->changed[acl->generation % 2].n_rules + acl->n_dead : 0,
+        .bytes = cls->memory.bytes + cls->acl_bytes,
+        .builds = cls->builds,
+        .build_us_last = cls->build_us_last,
     };
 }

@@ -38,10 +38,11 @@ struct cls_rule {
 
     // The classifier's own.
     struct cls_rule *next_changed[2];
+    struct mask_table *table;
     uint64_t serial;
     uint32_t hash;
     uint32_t at;
-    uint32_t acl_index[2];
+    uint32_t number[2];
 };
 
 struct classifier;
@@ -56,9 +57,12 @@ int classifier_insert(struct classifier *cls, struct cls_rule *rule, char **erro
 // Takes a rule out that no packet sees any more (its remove_version is over for every worker). The
 // caller frees it after another grace period.
 void classifier_remove(struct classifier *cls, struct cls_rule *rule);
-// Finishes builds in the background, starts new ones. Call it often (each turn of the control
-// loop); it never takes longer than about a millisecond.
-void classifier_poll(struct classifier *cls);
+// Finishes builds in the background, starts new ones, frees memory. Call it each turn of the
+// control loop, and again within 20 ms while it returns true; it takes about a millisecond at most.
+bool classifier_poll(struct classifier *cls);
+// The process is about to end: no build begins any more. False: one is under way, and DPDK's memory
+// has to stay mapped to the end.
+bool classifier_stop(void);
 
 #define CLS_BURST 64
 // For each key the matching rule of the highest order that version sees, or NULL. n <= CLS_BURST.

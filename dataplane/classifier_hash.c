@@ -38,9 +38,10 @@ struct mask_table {
     struct mask_table *next; // in the bucket
     struct match_key mask;
     unsigned class;
-    uint32_t n, n_taken;      // keys; slots that are not SLOT_EMPTY
-    uint64_t bound;           // no rule's order + 1 is higher
-    bool stale;               // the bound may be too high
+    uint32_t n, n_taken; // keys; slots that are not SLOT_EMPTY
+    uint64_t bound;      // no rule's order + 1 is higher
+    bool stale;          // the bound may be too high
+    int pins;
     uint32_t at[KEY_CLASSES]; // where in the lists
 };
 
@@ -253,7 +254,7 @@ static int table_grow(struct mask_set *set, struct mask_table *table)
     return 0;
 }
 
-int mask_set_insert(struct mask_set *set, struct cls_rule *rule)
+int mask_set_insert(struct mask_set *set, struct cls_rule *rule, struct mask_table **in)
 {
     unsigned class = rule_class(rule);
     struct mask_table *table = table_find(set, &rule->mask, class);
@@ -289,6 +290,7 @@ int mask_set_insert(struct mask_set *set, struct cls_rule *rule)
     else
         store_release(slot, slot_of(rule));
     set->n_rules++;
+    *in = table;
     return 0;
 }
 
@@ -346,11 +348,18 @@ static void table_retire(struct mask_set *set, struct mask_table *table)
     memory_retire(set->memory, table, sizeof *table, NULL);
 }
 
+static bool table_unused(const struct mask_table *table)
+{
+    return !table->n && !table->pins;
+}
+
 static int by_bound(const void *a, const void *b)
 {
     const struct mask_table *x = *(struct mask_table *const *)a,
                             *y = *(struct mask_table *const *)b;
 
+    if (table_unused(x) != table_unused(y))
+        return table_unused(x) ? 1 : -1;
     return (x->bound < y->bound) - (x->bound > y->bound);
 }
 
@@ -376,7 +385,7 @@ void mask_set_tidy(struct mask_set *set)
 {
     struct mask_table **tables = calloc(set->n_masks + 1, sizeof *tables);
     struct mask_list *list[KEY_CLASSES] = {0}, *old;
-    uint32_t n = 0, n_empty = 0;
+    uint32_t n = 0, n_unused = 0;
 
     if (!tables || !set->untidy)
         goto out;
@@ -386,12 +395,12 @@ void mask_set_tidy(struct mask_set *set)
                 table->bound = table_bound(table);
             table->stale = false;
             tables[n++] = table;
-            n_empty += !table->n;
+            n_unused += table_unused(table);
         }
-    // Empty tables, whose bound is 0, come last.
+    // Unused tables come last.
     qsort(tables, n, sizeof *tables, by_bound);
     for (unsigned c = 0; c < KEY_CLASSES; c++)
-        if (!(list[c] = list_new(set, c, tables, n - n_empty))) {
+        if (!(list[c] = list_new(set, c, tables, n - n_unused))) {
             for (unsigned d = 0; d < c; d++)
                 memory_free(set->memory, list[d], LIST_SIZE(list[d]->max));
             goto out; // another time
@@ -404,7 +413,7 @@ void mask_set_tidy(struct mask_set *set)
         if (old)
             memory_retire(set->memory, old, LIST_SIZE(old->max), NULL);
     }
-    while (n_empty--)
+    while (n_unused--)
         table_retire(set, tables[--n]);
     set->untidy = false;
 out:
@@ -429,11 +438,43 @@ void mask_set_fini(struct mask_set *set)
     for (unsigned c = 0; c < KEY_CLASSES; c++)
         if (set->list[c])
             memory_free(set->memory, set->list[c], LIST_SIZE(set->list[c]->max));
+    mask_set_init(set, set->memory, set->next_offset);
 }
 
 unsigned mask_set_tables(const struct mask_set *set, enum key_class class)
 {
     return set->list[class] ? set->list[class]->n : 0;
+}
+
+unsigned mask_set_largest(const struct mask_set *set, enum key_class class,
+                          struct mask_table *tables[DIRECT_MAX])
+{
+    const struct mask_list *list = set->list[class];
+    unsigned n = 0, to;
+
+    for (uint32_t i = 0; list && i < list->n; i++) {
+        struct mask_table *table = list->entry[i].table;
+
+        if (table->n < DIRECT_MIN)
+            continue;
+        for (to = n; to && tables[to - 1]->n < table->n; to--)
+            if (to < DIRECT_MAX)
+                tables[to] = tables[to - 1];
+        if (to < DIRECT_MAX)
+            tables[to] = table;
+        n = RTE_MIN(n + 1, (unsigned)DIRECT_MAX);
+    }
+    return n;
+}
+
+void mask_table_pin(struct mask_table *table, int pins)
+{
+    table->pins += pins;
+}
+
+bool mask_table_has(const struct mask_table *table, enum key_class class)
+{
+    return in_list(table->class, class);
 }
 
 // Workers
@@ -504,6 +545,18 @@ static void table_lookup(const struct mask_set *set, const struct mask_table *ta
             best[i] = rule->order + 1;
         }
     }
+}
+
+void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
+                       enum key_class class, uint64_t version, const struct match_key *const keys[],
+                       unsigned n, struct cls_rule *hits[])
+{
+    uint64_t best[CLS_BURST];
+
+    for (unsigned i = 0; i < n; i++)
+        best[i] = hits[i] ? hits[i]->order + 1 : 0;
+    table_lookup(set, table, class == KEY_ODD ? table->n_all : table->n_words, UINT64_MAX, version,
+                 keys, n, hits, best);
 }
 
 void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,

@@ -75,10 +75,11 @@ struct mask_set {
 };
 
 void mask_set_init(struct mask_set *set, struct memory *memory, size_t next_offset);
-// Nobody may be looking at it any more.
+// Empties it, which nobody may be looking at any more.
 void mask_set_fini(struct mask_set *set);
-// -ENOSPC, and it is as it was. Sets rule->hash.
-int mask_set_insert(struct mask_set *set, struct cls_rule *rule);
+// -ENOSPC, and it is as it was. Sets rule->hash, and *table to the table that holds it (which goes
+// when it is empty and not pinned).
+int mask_set_insert(struct mask_set *set, struct cls_rule *rule, struct mask_table **table);
 void mask_set_remove(struct mask_set *set, struct cls_rule *rule);
 // Sorts tables by the order of their best rule, drops empty ones. The control thread, now and then.
 void mask_set_tidy(struct mask_set *set);
@@ -88,3 +89,70 @@ unsigned mask_set_tables(const struct mask_set *set, enum key_class class);
 // matches keys[i]. All keys are of the class.
 void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,
                      const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
+
+// Finds up to DIRECT_MAX tables of at least DIRECT_MIN rules for packets of a class: those that are
+// worth a lookup of their own. Returns how many.
+#define DIRECT_MAX 2
+#define DIRECT_MIN 1024
+unsigned mask_set_largest(const struct mask_set *set, enum key_class class,
+                          struct mask_table *tables[DIRECT_MAX]);
+// A table that is pinned stays while it is empty.
+void mask_table_pin(struct mask_table *table, int pins);
+bool mask_table_has(const struct mask_table *table, enum key_class class);
+// Like mask_set_lookup, in one table.
+void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
+                       enum key_class class, uint64_t version, const struct match_key *const keys[],
+                       unsigned n, struct cls_rule *hits[]);
+
+// classifier_acl.c: rules compiled by rte_acl.
+#define ACL_CLASSES 3 // KEY_IPV4, KEY_IPV6, KEY_OTHER
+
+// A rule as it was when a build began.
+struct acl_source {
+    struct match_key spec, mask;
+    uint64_t order;
+    unsigned class;
+};
+
+struct acl {
+    struct rte_acl_ctx *ctx[ACL_CLASSES]; // NULL: no rule is for packets of the class
+    bool compiled[ACL_CLASSES];           // false: few masks, the hash tables are cheaper
+    uint64_t serial;                      // rules up to this one are in it
+    unsigned generation;
+    uint32_t n_rules, n_dead; // n_dead: of them removed since
+    size_t bytes;
+    // Tables whose rules are not in it, as a lookup in each costs less and they can change in
+    // place.
+    struct mask_table *direct[DIRECT_MAX * ACL_CLASSES];
+    unsigned n_direct;
+    struct cls_rule *rule[]; // by number; NULL: removed since
+};
+
+// Compiles the sources for the classes that acl->compiled says; source i is rule number i. Takes up
+// to max_bytes of DPDK's heap. Slow: milliseconds to minutes. -ENOSPC: it would be larger;
+// -ENOMEM: the heap or rte_acl's limits do not do. Reorders nothing, keeps no pointer.
+int acl_build(struct acl *acl, const struct acl_source *sources, uint32_t n, size_t max_bytes);
+// Frees the contexts, may take milliseconds, and acl.
+void acl_free(struct acl *acl);
+// For each key, all of one compiled class, the number of the best rule + 1, or 0.
+void acl_lookup(const struct acl *acl, enum key_class class, const struct match_key *const keys[],
+                unsigned n, uint32_t numbers[]);
+
+// classifier_build.c: one thread for all classifiers, which builds one acl after another.
+struct acl_job {
+    struct acl_job *next;
+    struct acl *acl;
+    struct acl_source *sources; // [acl->n_rules]
+    size_t max_bytes;
+    int result;
+    uint64_t us; // how long it took
+    bool done;
+    bool abandoned; // nobody waits for it: the thread frees it
+};
+// Hands a job to the thread, which is started at the first. -EAGAIN: there can be none.
+int acl_job_start(struct acl_job *job);
+bool acl_job_done(const struct acl_job *job);
+// Frees a job that is not wanted any more, started or done, with its acl.
+void acl_job_abandon(struct acl_job *job);
+// Frees an acl there: that may take milliseconds.
+void acl_free_later(struct acl *acl);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "dataplane/classifier.h"
+#include "tests/unit/eal.h"
 
 #define RULES 400
 
@@ -257,6 +258,12 @@ static void keeps_to_its_budget(void **state)
     classifier_free(cls);
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    return eal_start(512) < 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,5 +275,5 @@ int main(void)
 
     random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) | 1;
     print_message("# seed %lu\n", random_state);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, NULL);
 }
