@@ -59,7 +59,7 @@ static bool acl_direct(const struct acl *acl, const struct mask_table *table)
     return false;
 }
 
-struct classifier *classifier_new(const char *name, size_t budget)
+struct classifier *cls_new(const char *name, size_t budget)
 {
     struct classifier *cls = calloc(1, sizeof *cls);
 
@@ -119,7 +119,7 @@ static bool acl_collect(struct classifier *cls, bool all)
     return true;
 }
 
-void classifier_free(struct classifier *cls)
+void cls_free(struct classifier *cls)
 {
     if (!cls)
         return;
@@ -188,7 +188,7 @@ static int insert_changed(struct classifier *cls, struct acl *acl, struct cls_ru
                : mask_set_insert(changed_since(cls, acl), rule, &table);
 }
 
-int classifier_insert(struct classifier *cls, struct cls_rule *rule, char **error)
+int cls_insert(struct classifier *cls, struct cls_rule *rule, char **error)
 {
     do {
         if (rules_reserve(cls) || mask_set_insert(&cls->all, rule, &rule->table))
@@ -227,7 +227,7 @@ static void remove_from(struct classifier *cls, struct acl *acl, struct cls_rule
     }
 }
 
-void classifier_remove(struct classifier *cls, struct cls_rule *rule)
+void cls_remove(struct classifier *cls, struct cls_rule *rule)
 {
     struct cls_rule *last = cls->rules[cls->all.n_rules - 1];
 
@@ -337,7 +337,7 @@ static bool acl_wanted(const struct classifier *cls)
     return false;
 }
 
-bool classifier_poll(struct classifier *cls)
+bool cls_poll(struct classifier *cls)
 {
     uint64_t now;
 
@@ -418,8 +418,8 @@ static void class_lookup(const struct classifier *cls, enum key_class class, uin
     mask_set_lookup(&cls->all, class, version, keys, n, hits);
 }
 
-void classifier_lookup(const struct classifier *cls, uint64_t version,
-                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
+void cls_lookup(const struct classifier *cls, uint64_t version,
+                const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
 {
     const struct match_key *some_keys[CLS_BURST];
     struct cls_rule *some_hits[CLS_BURST];
@@ -450,7 +450,7 @@ void classifier_lookup(const struct classifier *cls, uint64_t version,
     }
 }
 
-void classifier_stats(const struct classifier *cls, struct classifier_stats *stats)
+void cls_stats(const struct classifier *cls, struct classifier_stats *stats)
 {
     const struct acl *acl = cls->acl;
 

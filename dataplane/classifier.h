@@ -48,26 +48,26 @@ struct cls_rule {
 struct classifier;
 
 // `budget` bounds the memory of all that it compiles, bytes. NULL: no memory.
-struct classifier *classifier_new(const char *name, size_t budget);
+struct classifier *cls_new(const char *name, size_t budget);
 // No worker may be in a lookup any more.
-void classifier_free(struct classifier *cls);
+void cls_free(struct classifier *cls);
 
 // -ENOSPC with a sentence that has the numbers: the budget does not hold one more.
-int classifier_insert(struct classifier *cls, struct cls_rule *rule, char **error);
+int cls_insert(struct classifier *cls, struct cls_rule *rule, char **error);
 // Takes a rule out that no packet sees any more (its remove_version is over for every worker). The
 // caller frees it after another grace period.
-void classifier_remove(struct classifier *cls, struct cls_rule *rule);
+void cls_remove(struct classifier *cls, struct cls_rule *rule);
 // Finishes builds in the background, starts new ones, frees memory. Call it each turn of the
 // control loop, and again within 20 ms while it returns true; it takes about a millisecond at most.
-bool classifier_poll(struct classifier *cls);
+bool cls_poll(struct classifier *cls);
 // The process is about to end: no build begins any more. False: one is under way, and DPDK's memory
 // has to stay mapped to the end.
-bool classifier_stop(void);
+bool cls_stop(void);
 
 #define CLS_BURST 64
 // For each key the matching rule of the highest order that version sees, or NULL. n <= CLS_BURST.
-void classifier_lookup(const struct classifier *cls, uint64_t version,
-                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
+void cls_lookup(const struct classifier *cls, uint64_t version,
+                const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
 
 struct classifier_stats {
     const char *structure; // "empty", "exact", "hash" (by many masks), "acl"
@@ -76,4 +76,4 @@ struct classifier_stats {
     uint64_t bytes;
     uint64_t builds, build_us_last;
 };
-void classifier_stats(const struct classifier *cls, struct classifier_stats *stats);
+void cls_stats(const struct classifier *cls, struct classifier_stats *stats);

@@ -170,7 +170,7 @@ void acl_free_later(struct acl *acl)
     }
 }
 
-bool classifier_stop(void)
+bool cls_stop(void)
 {
     bool running;
 

@@ -75,7 +75,7 @@ int policy_init(char **error)
         own.free_slots[i] = POLICY_RULES_MAX - 1 - i;
     for (unsigned i = 0; i < POLICY_TABLES; i++) {
         snprintf(name, sizeof name, "policy%u", i);
-        policy.classifier[i] = classifier_new(name, budget());
+        policy.classifier[i] = cls_new(name, budget());
         if (!policy.classifier[i])
             return refuse(-ENOMEM, error, "no memory for the operator's tables");
     }
@@ -182,7 +182,7 @@ static bool reclaim(unsigned work)
         }
         for (; (rule = TAILQ_FIRST(&own.leaving)) && work; work--) {
             TAILQ_REMOVE(&own.leaving, rule, entry);
-            classifier_remove(policy.classifier[rule->table], &rule->cls);
+            cls_remove(policy.classifier[rule->table], &rule->cls);
             n_rules_add(rule->table, -1);
             TAILQ_INSERT_TAIL(&own.gone, rule, entry);
         }
@@ -246,7 +246,7 @@ static size_t memory(void)
     for (unsigned i = 0; i < POLICY_TABLES; i++) {
         struct classifier_stats stats;
 
-        classifier_stats(policy.classifier[i], &stats);
+        cls_stats(policy.classifier[i], &stats);
         bytes += stats.bytes;
     }
     return bytes;
@@ -291,7 +291,7 @@ int dp_policy_add(const struct rule *params, uint32_t *slot, char **error)
     rule = rule_new(params);
     if (!rule)
         return refuse(-ENOMEM, error, "no memory for the rule");
-    ret = classifier_insert(policy.classifier[rule->table], &rule->cls, error);
+    ret = cls_insert(policy.classifier[rule->table], &rule->cls, error);
     if (ret) {
         rule_free(rule);
         return ret;
@@ -397,7 +397,7 @@ void dp_policy_miss(bool normal)
 bool dp_policy_poll(void)
 {
     for (unsigned i = 0; i < POLICY_TABLES; i++)
-        classifier_poll(policy.classifier[i]);
+        cls_poll(policy.classifier[i]);
     return reclaim(POLL_WORK);
 }
 
@@ -410,7 +410,7 @@ bool policy_find(const struct policy_packet *pp, struct rule *found)
 
     if (!policy.n_rules[pp->table])
         return false;
-    classifier_lookup(policy.classifier[pp->table], own.version, &key, 1, &hit);
+    cls_lookup(policy.classifier[pp->table], own.version, &key, 1, &hit);
     if (!hit)
         return false;
     rule = policy_rule_of(hit);
@@ -461,7 +461,7 @@ void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats)
 {
     struct classifier_stats cls;
 
-    classifier_stats(policy.classifier[table], &cls);
+    cls_stats(policy.classifier[table], &cls);
     *stats = (struct dp_policy_table_stats){
         .rules = cls.rules,
         .bytes = cls.bytes,
@@ -499,5 +499,5 @@ void policy_fini(void)
     }
     for (unsigned i = 0; i < POLICY_TABLES; i++)
         if (policy.classifier[i])
-            classifier_free(policy.classifier[i]);
+            cls_free(policy.classifier[i]);
 }

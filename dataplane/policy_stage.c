@@ -56,7 +56,7 @@ static unsigned look_up(struct worker *w, struct port *in, struct policy_packet 
 
         for (unsigned i = 0; i < n; i++)
             keys[i] = &here[i]->key;
-        classifier_lookup(policy.classifier[table], w->policy_version, keys, n, hits);
+        cls_lookup(policy.classifier[table], w->policy_version, keys, n, hits);
     } else {
         memset(hits, 0, n * sizeof hits[0]);
     }

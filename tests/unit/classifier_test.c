@@ -104,7 +104,7 @@ static struct cls_rule *expected(struct cls_rule *rules[], unsigned n, uint64_t 
 
 static struct classifier *new_classifier(void)
 {
-    struct classifier *cls = classifier_new("t", 64 << 20);
+    struct classifier *cls = cls_new("t", 64 << 20);
 
     assert_non_null(cls);
     return cls;
@@ -114,7 +114,7 @@ static void insert(struct classifier *cls, struct cls_rule *rule)
 {
     char *error = NULL;
 
-    if (classifier_insert(cls, rule, &error))
+    if (cls_insert(cls, rule, &error))
         fail_msg("%s", error);
 }
 
@@ -164,7 +164,7 @@ static void finds_what_a_list_finds(void **state)
                     memset(&keys[k].fields.ip_src, (int)random_below(2), 16);
                 at[k] = &keys[k];
             }
-            classifier_lookup(cls, v, at, n, found);
+            cls_lookup(cls, v, at, n, found);
             for (unsigned k = 0; k < n; k++) {
                 assert_ptr_equal(found[k], expected(rules, RULES, v, &keys[k]));
                 hits += found[k] != NULL;
@@ -173,21 +173,21 @@ static void finds_what_a_list_finds(void **state)
         version++;
         for (unsigned i = 0; i < RULES; i++)
             if (rules[i] && rules[i]->remove_version <= version) {
-                classifier_remove(cls, rules[i]);
+                cls_remove(cls, rules[i]);
                 order[2 * RULES - n_orders--] = rules[i]->order;
                 free(rules[i]);
                 rules[i] = NULL;
             }
         if (!random_below(3))
-            classifier_poll(cls);
+            cls_poll(cls);
     }
     assert_true(hits > 50000);
     for (unsigned i = 0; i < RULES; i++)
         if (rules[i]) {
-            classifier_remove(cls, rules[i]);
+            cls_remove(cls, rules[i]);
             free(rules[i]);
         }
-    classifier_free(cls);
+    cls_free(cls);
 }
 
 static void says_what_it_is(void **state)
@@ -197,29 +197,29 @@ static void says_what_it_is(void **state)
     struct classifier_stats stats;
 
     (void)state;
-    classifier_stats(cls, &stats);
+    cls_stats(cls, &stats);
     assert_string_equal(stats.structure, "empty");
     for (unsigned i = 0; i < 3; i++) {
         rules[i].order = i;
         rules[i].mask.in_port = (rte_be16_t)i;
         insert(cls, &rules[i]);
-        classifier_stats(cls, &stats);
+        cls_stats(cls, &stats);
         assert_int_equal(stats.rules, i + 1);
         assert_int_equal(stats.masks, i + 1);
         assert_string_equal(stats.structure, i < 2 ? "exact" : "hash");
     }
     for (unsigned i = 0; i < 3; i++)
-        classifier_remove(cls, &rules[i]);
-    classifier_poll(cls);
-    classifier_stats(cls, &stats);
+        cls_remove(cls, &rules[i]);
+    cls_poll(cls);
+    cls_stats(cls, &stats);
     assert_string_equal(stats.structure, "empty");
     assert_int_equal(stats.masks, 0);
-    classifier_free(cls);
+    cls_free(cls);
 }
 
 static void keeps_to_its_budget(void **state)
 {
-    struct classifier *cls = classifier_new("policy3", 100 << 10);
+    struct classifier *cls = cls_new("policy3", 100 << 10);
     static struct cls_rule rules[20000];
     struct classifier_stats stats;
     char *error = NULL;
@@ -230,9 +230,9 @@ static void keeps_to_its_budget(void **state)
         rules[n].order = n;
         match_ip(&rules[n].spec.fields.ip_dst, &rules[n].mask.fields.ip_dst, n, 32);
         rules[n].remove_version = UINT64_MAX;
-        if (classifier_insert(cls, &rules[n], &error))
+        if (cls_insert(cls, &rules[n], &error))
             break;
-        classifier_poll(cls);
+        cls_poll(cls);
     }
     assert_true(n > 1000 && n < 10000);
     assert_non_null(error);
@@ -240,7 +240,7 @@ static void keeps_to_its_budget(void **state)
     assert_non_null(strstr(error, "policy3"));
     assert_non_null(strstr(error, "100 KiB"));
     free(error);
-    classifier_stats(cls, &stats);
+    cls_stats(cls, &stats);
     assert_int_equal(stats.rules, n);
     assert_true(stats.bytes <= 100 << 10);
     // The others still work.
@@ -249,13 +249,13 @@ static void keeps_to_its_budget(void **state)
         const struct match_key *at = &key;
         struct cls_rule *hit;
 
-        classifier_lookup(cls, 0, &at, 1, &hit);
+        cls_lookup(cls, 0, &at, 1, &hit);
         assert_ptr_equal(hit, &rules[i]);
-        classifier_remove(cls, &rules[i]);
-        classifier_lookup(cls, 0, &at, 1, &hit);
+        cls_remove(cls, &rules[i]);
+        cls_lookup(cls, 0, &at, 1, &hit);
         assert_null(hit);
     }
-    classifier_free(cls);
+    cls_free(cls);
 }
 
 static int setup(void **state)
