@@ -3,6 +3,7 @@
 // if it has an address. For those who test, with the program's own rights.
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -40,15 +41,8 @@ void esw_control_close(struct esw *esw)
 
 static void tell_all(struct esw *esw, enum rte_eth_event_type event)
 {
-    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
-        struct rte_eth_dev *ethdev;
-
-        pthread_mutex_lock(&esw->lock);
-        ethdev = esw->ports[i].ethdev;
-        pthread_mutex_unlock(&esw->lock);
-        if (ethdev)
-            rte_eth_dev_callback_process(ethdev, event, NULL);
-    }
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
+        esw_ethdev_tell(&esw->ports[i], event);
 }
 
 // Of each port what went which way; then the rules and the faults.
@@ -67,22 +61,33 @@ static void say_status(struct esw *esw, char *answer, size_t size)
                                   port->hw_out.packets, port->to_app.packets, port->hw_dropped);
     }
     if (n < size)
-        snprintf(answer + n, size - n, "rules %u refused %lu lost %lu altered %lu\n",
+        snprintf(answer + n, size - n, "rules %u refused %lu lost %lu altered %lu extra %lu\n",
                  esw_table_size(esw->table), esw->faults.n_refused, esw->faults.n_lost,
-                 esw->faults.n_altered);
+                 esw->faults.n_altered, esw->faults.n_extra);
     pthread_mutex_unlock(&esw->lock);
 }
 
 static int set_word(struct esw *esw, char *word)
 {
-    char *value = strchr(word, '=');
-    int ret;
+    static const char *const of_rules[] = {
+        [ESW_FLOW_LOSE] = "lose", [ESW_FLOW_ALTER] = "alter", [ESW_FLOW_EXTRA] = "extra"};
+    char *value = strchr(word, '='), *end;
+    int ret = -ENOENT;
 
     if (!value)
         return -ENOENT;
     *value++ = 0;
     pthread_mutex_lock(&esw->lock);
-    ret = esw_fault_set(&esw->faults, word, value);
+    for (unsigned i = 0; i < RTE_DIM(of_rules); i++) {
+        unsigned long n = strtoul(value, &end, 10);
+
+        if (!strcmp(of_rules[i], word)) // what is not there cannot be done
+            ret = n && !*end && esw_flow_fault(esw, (enum esw_flow_fault)i, (unsigned)n) == n
+                      ? 0
+                      : -EINVAL;
+    }
+    if (ret == -ENOENT)
+        ret = esw_fault_set(&esw->faults, word, value);
     pthread_mutex_unlock(&esw->lock);
     return ret;
 }
@@ -105,6 +110,12 @@ static void obey(struct esw *esw, char *words, char *answer, size_t size)
         } else if (!strcmp(word, "unplug")) {
             __atomic_store_n(&esw->unplugged, true, __ATOMIC_RELAXED);
             tell_all(esw, RTE_ETH_EVENT_INTR_RMV);
+        } else if (!strcmp(word, "plug")) {
+            pthread_mutex_lock(&esw->lock);
+            esw_flow_lose_all(esw);
+            pthread_mutex_unlock(&esw->lock);
+            __atomic_store_n(&esw->unplugged, false, __ATOMIC_RELAXED);
+            tell_all(esw, RTE_ETH_EVENT_INTR_RESET);
         } else if (!strcmp(word, "status")) {
             say_status(esw, answer, size);
         } else {

@@ -275,6 +275,7 @@ static void esw_free(struct esw *esw)
     if (esw->domain_id != RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID)
         rte_eth_switch_domain_free(esw->domain_id);
     pthread_mutex_destroy(&esw->lock);
+    pthread_mutex_destroy(&esw->events);
     rte_free(esw->ports);
     free(esw);
 }
@@ -283,6 +284,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
                               unsigned number, int *err)
 {
     struct esw *esw = calloc(1, sizeof(*esw));
+    pthread_mutexattr_t recursive;
 
     *err = -ENOMEM;
     if (!esw)
@@ -299,6 +301,10 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     esw->faults = arguments->faults;
     if (esw->mode != ESW_MODE_IDEAL && !arguments->lag_given)
         esw->faults.counter_lag_ms = 500; // svc_cycle_time of mlx5's guide
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&esw->events, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     pthread_mutex_init(&esw->lock, NULL);
     TAILQ_INIT(&esw->flows);
     esw->table = esw_table_create(duplicates_of(arguments));

@@ -115,6 +115,9 @@ struct esw {
     int epoll;
     int wake; // eventfd
 
+    // Held by the e-switch's thread while it tells the program of an event, so that an ethdev does
+    // not go meanwhile. Recursive, as the program may close the ethdev then. Taken before esw.lock.
+    pthread_mutex_t events;
     pthread_mutex_t lock;
     struct esw_table *table;
     struct esw_flows flows;
@@ -142,6 +145,10 @@ static inline struct esw_port *esw_port_of_dev(const struct rte_eth_dev *dev)
 int esw_ethdev_create(struct esw_port *port);
 // The name that port's ethdev has or would have.
 void esw_ethdev_name(const struct esw_port *port, char name[RTE_ETH_NAME_MAX_LEN]);
+
+// Calls the program back, if the port has an ethdev; after an update of the link where it is about
+// that. In the e-switch's thread.
+void esw_ethdev_tell(struct esw_port *port, enum rte_eth_event_type event);
 
 // switch.c
 int esw_switch_start(struct esw *esw);
@@ -179,6 +186,10 @@ int esw_flow_insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_erro
 void esw_flow_forget(struct esw *esw, struct rte_flow *flow);
 // Frees one that is not in the list.
 void esw_flow_free(struct esw *esw, struct rte_flow *flow);
+// Loses or alters so many rules that are there, by chance, or adds so many that nobody made: a copy
+// of one that is there which wins over it and drops. How many it were.
+enum esw_flow_fault { ESW_FLOW_LOSE, ESW_FLOW_ALTER, ESW_FLOW_EXTRA };
+unsigned esw_flow_fault(struct esw *esw, enum esw_flow_fault fault, unsigned n);
 // All rules go from the e-switch; the second: and their handles.
 void esw_flow_lose_all(struct esw *esw);
 void esw_flow_forget_all(struct esw *esw);

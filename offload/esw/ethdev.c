@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
@@ -218,9 +219,38 @@ static int tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t n, unsi
     return 0;
 }
 
+void esw_ethdev_tell(struct esw_port *port, enum rte_eth_event_type event)
+{
+    struct rte_eth_dev *dev;
+
+    pthread_mutex_lock(&port->esw->events);
+    pthread_mutex_lock(&port->esw->lock);
+    dev = port->ethdev;
+    if (dev && event == RTE_ETH_EVENT_INTR_RESET) // plugged again, after is_removed() said yes
+        dev->state = RTE_ETH_DEV_ATTACHED;
+    pthread_mutex_unlock(&port->esw->lock);
+    if (dev && event == RTE_ETH_EVENT_INTR_LSC)
+        link_update(dev, 0);
+    if (dev && (event != RTE_ETH_EVENT_INTR_LSC || dev->data->dev_conf.intr_conf.lsc))
+        rte_eth_dev_callback_process(dev, event, NULL);
+    pthread_mutex_unlock(&port->esw->events);
+}
+
+// Waits until the program's callback has ended, but not for ever: it may wait for what the thread
+// that closes the ethdev holds.
+static bool lock_events(struct esw *esw)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    return pthread_mutex_timedlock(&esw->events, &until) == 0;
+}
+
 static int close_ethdev(struct rte_eth_dev *dev)
 {
     struct esw_port *port = esw_port_of_dev(dev);
+    bool locked = lock_events(port->esw);
     struct rte_flow_error error;
 
     // Not stop(): with mlx5's hardware steering that may be refused, a close is not.
@@ -237,6 +267,8 @@ static int close_ethdev(struct rte_eth_dev *dev)
     port->ethdev = NULL;
     port->port_id = RTE_MAX_ETHPORTS;
     pthread_mutex_unlock(&port->esw->lock);
+    if (locked)
+        pthread_mutex_unlock(&port->esw->events);
     return 0;
 }
 
@@ -366,7 +398,13 @@ static int no_change(struct rte_eth_dev *dev)
     return 0;
 }
 
+static int is_removed(struct rte_eth_dev *dev)
+{
+    return __atomic_load_n(&esw_port_of_dev(dev)->esw->unplugged, __ATOMIC_RELAXED);
+}
+
 static const struct eth_dev_ops ops = {
+    .is_removed = is_removed,
     .dev_configure = configure,
     .dev_start = start,
     .dev_stop = stop,

@@ -130,7 +130,7 @@ int esw_fault_set(struct esw_faults *faults, const char *name, const char *value
 }
 
 // splitmix64 (Steele, Lea, Flood 2014): good enough, and the same everywhere.
-static uint32_t random_below(struct esw_faults *faults, uint32_t n)
+uint32_t esw_fault_random(struct esw_faults *faults, uint32_t n)
 {
     uint64_t z = faults->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -178,7 +178,7 @@ int esw_fault_refuse(struct esw_faults *faults, unsigned n, struct rte_flow_erro
                                   "net_esw was told to be busy: try again");
     }
     if ((faults->refuse_every && faults->n_creates % faults->refuse_every == 0) ||
-        (faults->refuse_permille && random_below(faults, 1000) < faults->refuse_permille)) {
+        (faults->refuse_permille && esw_fault_random(faults, 1000) < faults->refuse_permille)) {
         faults->n_refused++;
         return rte_flow_error_set(error, EIO, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
                                   "net_esw was told to refuse this");
@@ -188,22 +188,26 @@ int esw_fault_refuse(struct esw_faults *faults, unsigned n, struct rte_flow_erro
 
 bool esw_fault_lose(struct esw_faults *faults)
 {
-    if (!faults->lose_permille || random_below(faults, 1000) >= faults->lose_permille)
+    if (!faults->lose_permille || esw_fault_random(faults, 1000) >= faults->lose_permille)
         return false;
     faults->n_lost++;
     return true;
 }
 
-void esw_fault_alter(struct esw_faults *faults, struct esw_program *program, unsigned n_ports)
+void esw_fault_alter_now(struct esw_faults *faults, struct esw_program *program, unsigned n_ports)
 {
     struct esw_op *op = &program->ops[program->n_ops - 1];
 
-    if (!faults->alter_permille || random_below(faults, 1000) >= faults->alter_permille)
-        return;
     faults->n_altered++;
     // The last action is the worst to have wrong: another port, or none.
     if (op->type == ESW_OP_TO_WIRE_OR_VF)
-        op->port = (uint16_t)((op->port + 1u + random_below(faults, n_ports - 1)) % n_ports);
+        op->port = (uint16_t)((op->port + 1u + esw_fault_random(faults, n_ports - 1)) % n_ports);
     else
         op->type = ESW_OP_DROP;
+}
+
+void esw_fault_alter(struct esw_faults *faults, struct esw_program *program, unsigned n_ports)
+{
+    if (faults->alter_permille && esw_fault_random(faults, 1000) < faults->alter_permille)
+        esw_fault_alter_now(faults, program, n_ports);
 }

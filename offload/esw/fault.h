@@ -27,7 +27,7 @@ struct esw_faults {
     uint64_t random;
 
     uint32_t n_creates; // since a number was set
-    uint64_t n_refused, n_lost, n_altered;
+    uint64_t n_refused, n_lost, n_altered, n_extra;
 };
 
 void esw_fault_init(struct esw_faults *faults);
@@ -41,8 +41,11 @@ int esw_fault_capable(const struct esw_faults *faults, const struct rte_flow_ite
 int esw_fault_refuse(struct esw_faults *faults, unsigned n, struct rte_flow_error *error);
 // Is the rule lost although create says that it is there?
 bool esw_fault_lose(struct esw_faults *faults);
-// Changes what the rule does, perhaps.
+// Changes what the rule does; the first: perhaps.
 void esw_fault_alter(struct esw_faults *faults, struct esw_program *program, unsigned n_ports);
+void esw_fault_alter_now(struct esw_faults *faults, struct esw_program *program, unsigned n_ports);
+// From 0 to n - 1.
+uint32_t esw_fault_random(struct esw_faults *faults, uint32_t n);
 
 // control.c: the socket, a Unix datagram one. Both for the e-switch's thread or when there is none.
 int esw_control_open(struct esw *esw, const char *path);

@@ -140,10 +140,69 @@ void esw_flow_forget(struct esw *esw, struct rte_flow *flow)
     esw_flow_free(esw, flow);
 }
 
+// One of the rules that are there; NULL: there are none.
+static struct rte_flow *any_flow(struct esw *esw)
+{
+    unsigned n = esw_table_size(esw->table);
+    struct rte_flow *flow;
+
+    if (!n)
+        return NULL;
+    n = esw_fault_random(&esw->faults, n);
+    TAILQ_FOREACH(flow, &esw->flows, next)
+    {
+        if (flow->there && n-- == 0)
+            return flow;
+    }
+    return NULL;
+}
+
+// It belongs to the proxy port, with whose flush it goes.
+static bool add_extra(struct esw *esw, const struct rte_flow *like)
+{
+    struct rte_flow *flow = calloc(1, sizeof(*flow));
+
+    if (!flow)
+        return false;
+    flow->program = like->program;
+    flow->program.priority = 0;
+    flow->program.n_ops = 1;
+    flow->program.ops[0] = (struct esw_op){.type = ESW_OP_DROP};
+    if (esw_table_add(esw->table, flow)) { // there is one already
+        free(flow);
+        return false;
+    }
+    flow->there = true;
+    esw->n_from_app_rules += flow->program.from_app;
+    esw->faults.n_extra++;
+    TAILQ_INSERT_TAIL(&esw->flows, flow, next);
+    return true;
+}
+
+unsigned esw_flow_fault(struct esw *esw, enum esw_flow_fault fault, unsigned n)
+{
+    struct rte_flow *flow;
+    unsigned done;
+
+    for (done = 0; done < n && (flow = any_flow(esw)); done++) {
+        if (fault == ESW_FLOW_LOSE) {
+            esw->faults.n_lost++;
+            lose(esw, flow);
+        } else if (fault == ESW_FLOW_ALTER) {
+            esw_fault_alter_now(&esw->faults, &flow->program, esw->n_wires + esw->n_vfs);
+        } else if (!add_extra(esw, flow)) {
+            break;
+        }
+    }
+    return done;
+}
+
 void esw_flow_lose_all(struct esw *esw)
 {
     struct rte_flow *flow;
 
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
+        esw_queues_abandon(&esw->ports[i]);
     TAILQ_FOREACH(flow, &esw->flows, next)
     lose(esw, flow);
 }

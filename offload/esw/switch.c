@@ -192,23 +192,17 @@ static void watch_links(struct esw *esw)
     for (unsigned i = 0; i < esw->n_wires; i++) {
         struct esw_port *port = &esw->ports[i];
         bool link = esw_backend_link(port), changed;
-        struct rte_eth_dev *ethdev;
 
         pthread_mutex_lock(&esw->lock);
         if (esw->faults.links_down & (1u << port->no))
             link = false;
         changed = link != port->link;
         port->link = link;
-        ethdev = port->ethdev;
         pthread_mutex_unlock(&esw->lock);
         if (!changed)
             continue;
         ESW_LOG(NOTICE, "%s: wire %u is %s\n", esw->name, port->no, link ? "up" : "down");
-        if (!ethdev)
-            continue;
-        ethdev->dev_ops->link_update(ethdev, 0);
-        if (ethdev->data->dev_conf.intr_conf.lsc)
-            rte_eth_dev_callback_process(ethdev, RTE_ETH_EVENT_INTR_LSC, NULL);
+        esw_ethdev_tell(port, RTE_ETH_EVENT_INTR_LSC);
     }
 }
 
