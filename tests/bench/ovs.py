@@ -7,26 +7,30 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 from bench import frames as addresses
 from bench import jsonrpc, machine, process
+from bench import rules as policies
 
-INSTALL = ("install openvswitch-switch-dpdk, librte-net-pcap23, librte-net-null23, "
-           "librte-mempool-ring23 and librte-bus-vdev23 (their service need not run)")
+INSTALL = ("install openvswitch-switch-dpdk, librte-mempool-ring23 and librte-bus-vdev23 (their "
+           "service need not run)")
 VSWITCHD = pathlib.Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-# Its packet buffers take what there is, half as many at a time until they fit.
-MEMORY_MB = 1024
+# Traffic that changes is learnt within this time, or is measured as it is.
+CONVERGENCE_S = 20
 
 
 def installed():
-    drivers = pathlib.Path("/usr/lib").glob("*/dpdk/pmds-*/librte_net_pcap.so*")
+    drivers = pathlib.Path("/usr/lib").glob("*/dpdk/pmds-*/librte_bus_vdev.so*")
     return VSWITCHD.exists() and any(drivers)
 
 
 class Ovs:
     """cache: "emc", as it comes; "noemc": only the megaflow cache; "smc": the signature match cache
     and no EMC."""
+
+    peer = True
 
     def __init__(self, setup, cache):
         self.name = f"ovs-{cache}"
@@ -38,13 +42,17 @@ class Ovs:
     def version(self):
         return f"openvswitch-switch-dpdk {machine.package_version('openvswitch-switch-dpdk')}"
 
-    def start(self, case, frames, folder):
+    def takes(self, rules):
+        return True
+
+    def start(self, rules, generator, folder):
         self.folder = folder
         measuring, busy = self.setup.cpus
         self.server_start()
         # OVS adds --in-memory, which DPDK refuses without huge pages, unless --legacy-mem is there.
         legacy = [] if self.setup.huge else ["--legacy-mem"]
-        extra = " ".join(["--no-pci", *legacy, *self.setup.eal_memory(MEMORY_MB)])
+        extra = " ".join(["--no-pci", *legacy, *self.setup.eal_memory(self.setup.memory_mb(self)),
+                          "-d", self.setup.stock_plugin()])
         options = [f"dpdk-extra={json.dumps(extra)}", "dpdk-init=true",
                    f"dpdk-lcore-mask={1 << measuring:#x}", f"pmd-cpu-mask={1 << busy:#x}"]
         if self.cache != "emc":
@@ -62,14 +70,21 @@ class Ovs:
         self.vsctl("--timeout=60", "add-br", "bench", "--", "set", "bridge", "bench",
                    "datapath_type=netdev", "fail_mode=secure")
         # First the way out and the rules, then what sends: no flow is learnt before its rule is there.
-        self.port_add("sink", 2, "net_null0,no-rx=1")
-        rules = folder / "rules"
-        rules.write_text("\n".join(self.rules(case)) + "\n")
-        self.command("ovs-ofctl", "add-flows", f"unix:{folder}/bench.mgmt", rules)
-        self.port_add("pod", 1, f"net_pcap0,rx_pcap={frames},infinite_rx=1")
-        # It learns a flow from a pod's first packet; measure when it knows them all.
-        process.wait_for(lambda: self.flows() >= min(case.pods, case.flows), self.switch, log,
-                         self.name)
+        self.port_add("sink", 2, generator.sink())
+        flows = folder / "rules"
+        flows.write_text("\n".join(self.rules(rules)) + "\n")
+        self.command("ovs-ofctl", "add-flows", f"unix:{folder}/bench.mgmt", flows)
+        self.port_add("pod", 1, generator.source())
+        process.wait_for(lambda: generator.totals()[1], self.switch, log, self.name)
+
+    def settle(self, case):
+        """It learns from packets; measure when it learns no more."""
+        deadline = time.monotonic() + CONVERGENCE_S
+        expected = 1 if case.policy else min(case.pods, case.flows)
+        known, before = self.flows(), -1
+        while time.monotonic() < deadline and (known != before or known < expected):
+            time.sleep(0.3)
+            known, before = self.flows(), known
 
     def server_start(self):
         folder = self.folder
@@ -82,11 +97,17 @@ class Ovs:
         process.wait_for(lambda: (folder / "db.sock").exists(), self.server, log, self.name)
         self.vsctl("--no-wait", "init")
 
-    def rules(self, case):
-        yield (f"table=0,in_port=1,dl_src={addresses.SENDER_MAC},ip,"
-               f"nw_src={addresses.SENDER_IP},actions=resubmit(,1)")
-        for pod in range(case.pods):
-            yield (f"table=1,ip,nw_dst={addresses.pod_ip(pod)},"
+    def rules(self, rules):
+        """Table 0: the guard. 1: the operator's. 2: forwarding."""
+        ip, src, dst = {4: ("ip", "nw_src", "nw_dst"), 6: ("ipv6", "ipv6_src", "ipv6_dst")}[rules.ip]
+        yield (f"table=0,in_port=1,dl_src={addresses.SENDER_MAC},{ip},"
+               f"{src}={addresses.SENDER_IP[rules.ip]},actions=resubmit(,{1 if rules.policy else 2})")
+        if rules.policy:
+            yield "table=1,priority=0,actions=resubmit(,2)"
+        for rule in policies.policy(rules):
+            yield rule.openflow(1, "resubmit(,2)")
+        for pod in range(rules.pods):
+            yield (f"table=2,{ip},{dst}={addresses.pod_ip(pod, rules.ip)},"
                    f"actions=mod_dl_src:{addresses.ROUTER_MAC},"
                    f"mod_dl_dst:{addresses.pod_mac(pod)},dec_ttl,output:2")
 
@@ -114,17 +135,9 @@ class Ovs:
     def pids(self):
         return [self.switch.pid]
 
-    def datapath(self):
-        return jsonrpc.call(self.control(), "dpctl/show", "-s", "netdev@ovs-netdev")
-
     def flows(self):
-        return int(re.search(r"flows: (\d+)", self.datapath())[1])
-
-    def counters(self):
-        text = self.datapath()
-        found = [re.search(rf"port \d+: {port} .*?{direction} packets:(\d+)", text, re.DOTALL)
-                 for port, direction in (("pod", "RX"), ("sink", "TX"))]
-        return [int(match[1]) if match else 0 for match in found]
+        shown = jsonrpc.call(self.control(), "dpctl/show", "netdev@ovs-netdev")
+        return int(re.search(r"flows: (\d+)", shown)[1])
 
     def stop(self):
         process.stop(self.switch)

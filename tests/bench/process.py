@@ -41,7 +41,7 @@ def stop(process):
         process.wait()
 
 
-def wait_for(ready, process, log, what, seconds=60):
+def wait_for(ready, process, log, what, seconds=60, every=0.05):
     """Waits until ready() gives something true and returns it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -52,10 +52,12 @@ def wait_for(ready, process, log, what, seconds=60):
             return result
         if time.monotonic() > deadline:
             raise RuntimeError(f"{what} was not ready after {seconds} s:\n{tail(log)}")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def tail(log, lines=15):
+    if log is None:
+        return ""
     return "\n".join(pathlib.Path(log).read_text(errors="replace").splitlines()[-lines:])
 
 

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results for people."""
 
-from bench import run
-
-
 # Less of its core than this, and a contender's caches were not its own.
 CORE_SHARE_MIN = 0.97
 
@@ -29,7 +26,7 @@ def table(rows):
                         if r["case"] == row["case"] and r["system"] == "testpmd-macswap"), None)
         cycles = row["cycles"]
         lines.append([
-            run.Case(**row["case"]).name(), row["system"],
+            row["name"], row["system"],
             f"{cycles['min']:.1f}", f"{cycles['median']:.1f}", f"{cycles['max']:.1f}",
             "-" if row["net_cycles"] is None else f"{row['net_cycles']:.1f}",
             f"{row['mpps']:.2f}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measurement: each case, in rounds in which every contender has its turn."""
+"""What a packet costs: each scenario's cases, in rounds in which every contender has its turn."""
 
 import dataclasses
 import pathlib
@@ -7,34 +7,10 @@ import statistics
 import tempfile
 import time
 
-from bench import frames, process
+from bench import gen, process
 
-# Between a contender's first forwarded packet and the clock's start: caches and tables settle.
-WARM_UP_S = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    pods: int
-    flows: int
-    policy: int = 0
-    frame: int = 60  # bytes without FCS
-    attack: str = "none"
-
-    def name(self):
-        return f"{self.pods}p-{short(self.flows)}f"
-
-    def mbufs(self):
-        """net_pcap keeps one per frame of the file; as many again as bursts and caches may hold."""
-        return self.flows + 16384
-
-    def memory_mb(self):
-        """What a contender gets. testpmd alone takes 400 MiB for its table of 1,024 ports."""
-        return 512 + self.mbufs() * 3000 // 1000000
-
-
-def short(number):
-    return f"{number // 1000}k" if number >= 1000 and number % 1000 == 0 else str(number)
+# Between traffic that begins and the clock's start: caches and tables settle.
+WARM_UP_S = 0.3
 
 
 @dataclasses.dataclass
@@ -47,6 +23,19 @@ class Setup:
     cpus: tuple  # (for all that measures, for the contender)
     tsc_mhz: float
     huge: bool
+    mbufs: int = 16384
+
+    def memory_mb(self, contender):
+        """testpmd alone takes 400 MiB for its table of 1,024 ports."""
+        return 1024
+
+    def plugin(self):
+        """The generator, for programs with our DPDK in them."""
+        return self.build / "tests/bench/net_gen/libnet_gen_plugin.so"
+
+    def stock_plugin(self):
+        """The same for programs of the machine's own DPDK."""
+        return gen.plugin_for_stock_dpdk(self.root)
 
     def eal_memory(self, mb):
         """EAL's arguments for so much memory."""
@@ -62,66 +51,95 @@ class Setup:
 
 @dataclasses.dataclass
 class Sample:
-    cycles: float  # per packet
+    cycles: float  # per packet received
     mpps: float  # at the TSC's rate, on a core of its own
     share: float  # of the time that the contender had its core
 
     @staticmethod
-    def take(contender, setup, seconds):
-        before = read(contender, setup)
+    def take(contender, generator, setup, seconds, forwarded=1):
+        before = read(contender, generator, setup)
         time.sleep(seconds)
-        after = read(contender, setup)
-        wall, ran, forwarded, received = (b - a for a, b in zip(before, after))
-        # Both counters run while they are read, and testpmd's are read one after the other.
-        if forwarded < 0.95 * received:
-            raise RuntimeError(f"{contender.name} forwarded only {forwarded} of {received} packets")
-        cycles = ran * setup.tsc_mhz / 1000 / forwarded
+        after = read(contender, generator, setup)
+        wall, ran, received, sent = (b - a for a, b in zip(before, after))
+        if not received:
+            raise RuntimeError(f"{contender.name} took no packet in {seconds} s")
+        # Both counters run while they are read.
+        if abs(sent / received - forwarded) > 0.05:
+            raise RuntimeError(f"{contender.name} sent {sent} of {received} packets, and should "
+                               f"have sent {forwarded:.0%}")
+        cycles = ran * setup.tsc_mhz / 1000 / received
         return Sample(cycles, setup.tsc_mhz / cycles, ran / wall)
 
 
-def read(contender, setup):
-    received, forwarded = contender.counters()
+def read(contender, generator, setup):
+    received, sent = generator.totals()
     ran = sum(process.run_ns(pid, setup.cpus[1]) for pid in contender.pids())
-    return time.monotonic_ns(), ran, forwarded, received
+    return time.monotonic_ns(), ran, received, sent
 
 
-def measure(contender, setup, case, path, seconds):
-    """Starts the contender, takes one sample, stops it."""
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+class Running:
+    """A contender with a scenario's rules, and its generator, for a `with` block."""
+
+    def __init__(self, contender, rules, **start):
+        self.contender, self.rules, self.start = contender, rules, start
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="sluice-bench-")
+        path = pathlib.Path(self.folder.name)
+        self.generator = gen.Generator(path, self.rules.first_traffic())
         try:
-            contender.start(case, path, pathlib.Path(folder))
-            time.sleep(WARM_UP_S)
-            return Sample.take(contender, setup, seconds)
-        finally:
-            contender.stop()
+            self.contender.start(self.rules, self.generator, path, **self.start)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.contender.stop()
+        self.generator.close()
+        self.folder.cleanup()
+
+    def send(self, case, **more):
+        """Traffic of a case, from now on; returns when it is worth measuring."""
+        self.generator.change(case.traffic(**more))
+        time.sleep(WARM_UP_S)
+        self.contender.settle(case)
 
 
-def run_case(setup, case, contenders, rounds, seconds, progress):
-    """The samples of each contender: {name: [Sample]}."""
-    samples = {contender.name: [] for contender in contenders}
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
-        path = pathlib.Path(folder) / "frames.pcap"
-        frames.write_pcap(path, case.pods, case.flows, case.frame)
+def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
+    """{case: {contender's name: [Sample]}}"""
+    samples = {case: {} for cases in scenarios.values() for case in cases}
+    for rules, cases in scenarios.items():
         for turn in range(rounds):
             for contender in contenders:
-                sample = measure(contender, setup, case, path, seconds)
-                samples[contender.name].append(sample)
-                progress(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
-                         f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
+                if not contender.takes(rules):
+                    continue
+                with Running(contender, rules) as running:
+                    for case in cases:
+                        running.send(case)
+                        forwarded = 1 if contender.name.startswith("testpmd") else case.forwarded()
+                        sample = Sample.take(contender, running.generator, setup, seconds, forwarded)
+                        samples[case].setdefault(contender.name, []).append(sample)
+                        say(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
+                            f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
     return samples
 
 
-def results(case, samples):
-    """One result per system, in the form of the JSON file."""
+def results(samples):
+    """One result for each case and system, in the form of the JSON file."""
+    return [row for case, by_system in samples.items() for row in case_results(case, by_system)]
+
+
+def case_results(case, by_system):
     floor = None
-    if "testpmd-io" in samples:
-        floor = statistics.median(s.cycles for s in samples["testpmd-io"])
-    rows = []
-    for system, taken in samples.items():
+    if "testpmd-io" in by_system:
+        floor = statistics.median(s.cycles for s in by_system["testpmd-io"])
+    for system, taken in by_system.items():
         cycles = [s.cycles for s in taken]
         median = statistics.median(cycles)
-        rows.append({
+        yield {
             "case": dataclasses.asdict(case),
+            "name": case.name(),
             "system": system,
             "cycles": {"min": round(min(cycles), 1), "median": round(median, 1),
                        "max": round(max(cycles), 1)},
@@ -129,5 +147,4 @@ def results(case, samples):
             "mpps": round(statistics.median(s.mpps for s in taken), 2),
             "core_share": round(min(s.share for s in taken), 3),
             "rounds": len(taken),
-        })
-    return rows
+        }

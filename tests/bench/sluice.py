@@ -4,7 +4,7 @@
 import json
 
 from bench import frames as addresses
-from bench import jsonrpc, machine, process
+from bench import jsonrpc, machine, process, rules as policies
 
 # What an attachment takes.
 ADDRESSES_PER_POD = 8
@@ -13,35 +13,54 @@ ADDRESSES_PER_POD = 8
 class Dataplane:
     """The dataplane without the daemon, all rules leading to one sink: tests/bench/one_sink.c."""
 
+    peer = False
+    name = "sluice"
+
     def __init__(self, setup):
-        self.name = "sluice"
         self.setup = setup
         self.process = None
 
     def version(self):
         return f"sluice {machine.source_version(self.setup.root)}"
 
-    def start(self, case, frames, folder):
+    def takes(self, rules):
+        return True
+
+    def start(self, rules, generator, folder):
         log = folder / "one_sink.log"
-        self.process = process.start(
-            [self.setup.build / "tests/bench/one_sink", str(self.setup.cpus[1]), str(case.pods),
-             str(case.mbufs()), str(case.memory_mb()),
-             f"net_pcap0,rx_pcap={frames},infinite_rx=1", "net_null0,no-rx=1"],
-            log, self.setup.cpus[:1], answers=True)
-        process.wait_for(lambda: self.answer()[1] > 0, self.process, log, self.name)
-        self.setup.check_hugepages(self.name, self.answer()[2])
+        command = [self.setup.build / "tests/bench/one_sink", f"cpu={self.setup.cpus[1]}",
+                   f"pods={rules.pods}", f"ip={rules.ip}", f"mbufs={self.setup.mbufs}",
+                   f"memory={self.setup.memory_mb(self)}", f"source={generator.source()}",
+                   f"sink={generator.sink()}"]
+        if rules.policy:
+            path = folder / "policy"
+            path.write_text("".join(rule.line() + "\n" for rule in policies.policy(rules)))
+            command.append(f"policy={path}")
+        self.process = process.start(command, log, self.setup.cpus[:1], answers=True)
+        process.wait_for(lambda: generator.totals()[1], self.process, log, self.name)
+        self.setup.check_hugepages(self.name, self.ask("ready")["hugepages"])
+
+    def settle(self, case):
+        """A table of many rules is compiled in the background; it forwards rightly meanwhile, but
+        what is measured is the state that lasts."""
+        if not case.policy:
+            return
+        process.wait_for(lambda: not self.ask("memory")["delta"], self.process, None, self.name,
+                         seconds=120)
 
     def pids(self):
         return [self.process.pid]
 
-    def answer(self):
-        self.process.stdin.write(b"\n")
+    def ask(self, request):
+        self.process.stdin.write(f"{request}\n".encode())
         self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        return [int(word) for word in answer] or [0, 0, 0]
-
-    def counters(self):
-        return self.answer()[:2]
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended while it was asked for {request}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{self.name}: {request}: {answer['error']}")
+        return answer
 
     def stop(self):
         process.stop(self.process)
@@ -53,44 +72,56 @@ class Daemon:
     attachment has a sink of its own and up to 8 of the addresses: of 506, 64 ports to poll and to
     send to."""
 
+    peer = False
+    name = "sluice-64ports"
+
     def __init__(self, setup):
-        self.name = "sluice-64ports"
         self.setup = setup
         self.process = self.socket = None
-        self.sender = 0
 
     def version(self):
         return f"sluice {machine.source_version(self.setup.root)}"
 
-    def start(self, case, frames, folder):
+    def takes(self, rules):
+        return rules.pods <= 1000 and not rules.policy and rules.ip == 4
+
+    def start(self, rules, generator, folder, addresses_per_pod=ADDRESSES_PER_POD):
         self.socket = folder / "control.sock"
-        log = folder / "sluiced.log"
-        node_file = folder / "sluice.yaml"
-        # YAML is a superset of JSON.
-        node_file.write_text(json.dumps(self.node_file(case, folder)))
-        self.process = process.start([self.setup.build / "control/sluiced", "--config", node_file], log,
-                                     self.setup.cpus[:1])
-        process.wait_for(self.socket.exists, self.process, log, self.name)
-        pods = range(case.pods)
-        for sink in range(0, case.pods, ADDRESSES_PER_POD):
-            self.attach(f"sink{sink}", f"net_null{sink + 1},no-rx=1", addresses.pod_mac(sink),
-                        [addresses.pod_ip(pod) for pod in pods[sink:sink + ADDRESSES_PER_POD]])
-        # First the way out, then what sends.
-        self.sender = self.attach("sender", f"net_pcap0,rx_pcap={frames},infinite_rx=1",
-                                  addresses.SENDER_MAC, [addresses.SENDER_IP])
-        process.wait_for(lambda: self.counters()[1] > 0, self.process, log, self.name)
+        self.launch(rules, generator, folder)
+        for sink, pods in enumerate(self.sinks(rules, addresses_per_pod)):
+            self.attach(f"sink{sink}", generator.sink(sink + 1), addresses.pod_mac(pods[0]),
+                        [addresses.pod_ip(pod) for pod in pods])
+        # First the ways out, then what sends.
+        self.attach("sender", generator.source(), addresses.SENDER_MAC, [addresses.SENDER_IP[4]])
+        process.wait_for(lambda: generator.totals()[1], self.process, folder / "sluiced.log",
+                         self.name)
         status = jsonrpc.call(self.socket, "status", {})
         self.setup.check_hugepages(self.name, status["memory"]["hugepages"])
 
-    def node_file(self, case, folder):
-        ranges = [*addresses.ranges(case.pods), addresses.SENDER_RANGE]
+    @staticmethod
+    def sinks(rules, size):
+        pods = range(rules.pods)
+        return [pods[i:i + size] for i in range(0, rules.pods, size)]
+
+    def launch(self, rules, generator, folder):
+        """Starts the daemon on the state that is in the folder; returns when its socket is there."""
+        log = folder / "sluiced.log"
+        node_file = folder / "sluice.yaml"
+        # YAML is a superset of JSON.
+        node_file.write_text(json.dumps(self.node_file(rules, folder)))
+        self.process = process.start(
+            [self.setup.build / "control/sluiced", "--config", node_file], log, self.setup.cpus[:1],
+            env={"LD_PRELOAD": str(self.setup.plugin())})
+        process.wait_for(self.socket.exists, self.process, log, self.name, every=0.005)
+
+    def node_file(self, rules, folder):
+        ranges = [*addresses.ranges(rules.pods), addresses.SENDER_RANGE[4]]
         return {
             "uplinks": [{"name": "up0", "devargs": "net_null0,no-rx=1"}],
-            "ranges": [{"subnet": subnet, "gateway": subnet.replace(".0/24", ".1")}
-                       for subnet in ranges],
+            "ranges": [{"subnet": subnet, "gateway": gateway} for subnet, gateway in ranges],
             "router": {"mac": addresses.ROUTER_MAC},
             "workers": {"cpus": [self.setup.cpus[1]], "idle": "poll"},
-            "memory": {"size": case.memory_mb(), "mbufs": case.mbufs()},
+            "memory": {"size": self.setup.memory_mb(self), "mbufs": self.setup.mbufs},
             "socket": {"path": str(self.socket)},
             "state": str(folder / "state.db"),
         }
@@ -100,13 +131,11 @@ class Daemon:
                   "ips": ips}
         return jsonrpc.call(self.socket, "attach", params)["port"]
 
+    def settle(self, case):
+        pass
+
     def pids(self):
         return [self.process.pid]
-
-    def counters(self):
-        ports = jsonrpc.call(self.socket, "ports", {})["ports"]
-        received = next(p["rx_packets"] for p in ports if p["port"] == self.sender)
-        return received, sum(p["tx_packets"] for p in ports if p["kind"] == "pod")
 
     def stop(self):
         process.stop(self.process)
