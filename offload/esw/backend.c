@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Where the packets of wires and VFs come from and go to: TAPs, kernel netdevs, rings, nothing.
+// Where the packets of wires and VFs come from and go to: TAPs, kernel netdevs, rings, files,
+// nothing.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -71,6 +72,8 @@ int esw_backend_open(struct esw_port *port, const char *spec)
         backend->kind = ESW_BACKEND_RING;
     else if (!strcmp(spec, "null"))
         backend->kind = ESW_BACKEND_NULL;
+    else if (name && (!strncmp(spec, "pcap:", 5) || !strncmp(spec, "gen:", 4)))
+        backend->kind = ESW_BACKEND_PLAYER;
     else if (!strncmp(spec, "netdev", kind) && kind == 6 && name)
         backend->kind = ESW_BACKEND_NETDEV;
     else
@@ -85,6 +88,8 @@ int esw_backend_open(struct esw_port *port, const char *spec)
         snprintf(backend->name, sizeof(backend->name), "%s_%s%u", port->esw->name,
                  port->is_wire ? "wire" : "vf", port->no);
         ret = open_rings(port);
+    } else if (backend->kind == ESW_BACKEND_PLAYER) {
+        ret = esw_player_open(spec, port->mac.addr_bytes, &backend->player);
     }
     return ret < 0 ? ret : 0;
 }
@@ -106,6 +111,8 @@ void esw_backend_close(struct esw_port *port)
     drain(port->backend.in);
     drain(port->backend.out);
     port->backend.in = port->backend.out = NULL;
+    esw_player_close(port->backend.player);
+    port->backend.player = NULL;
 }
 
 int esw_backend_reopen(struct esw_port *port)
@@ -145,6 +152,11 @@ int esw_backend_receive(struct esw_port *port, uint8_t *frame)
             memcpy(frame, rte_pktmbuf_mtod(mbuf, void *), length);
         rte_pktmbuf_free(mbuf);
         return (int)length;
+    case ESW_BACKEND_PLAYER:
+        // Not before the program is there to see it.
+        if (!port->esw->faults.play || !port->esw->ports[0].n_rxq)
+            return 0;
+        return (int)esw_player_next(backend->player, frame, ESW_FRAME_MAX);
     case ESW_BACKEND_NULL:
         break;
     }
@@ -173,6 +185,8 @@ int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t lengt
             return -ENOBUFS;
         }
         return 0;
+    case ESW_BACKEND_PLAYER:
+        return esw_player_record(backend->player, frame, length);
     case ESW_BACKEND_NULL:
         break;
     }

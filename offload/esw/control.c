@@ -88,6 +88,10 @@ static int set_word(struct esw *esw, char *word)
     }
     if (ret == -ENOENT)
         ret = esw_fault_set(&esw->faults, word, value);
+    for (unsigned i = 0; ret == 0 && !strcmp(word, "play") && i < esw->n_wires + esw->n_vfs; i++) {
+        if (esw->ports[i].backend.player)
+            esw_player_rewind(esw->ports[i].backend.player);
+    }
     pthread_mutex_unlock(&esw->lock);
     return ret;
 }

@@ -198,21 +198,37 @@ static void set_mac(struct esw_port *port, unsigned device)
         {0x02, 0xe5, (uint8_t)device, !port->is_wire, (uint8_t)(port->no >> 8), (uint8_t)port->no}};
 }
 
+// What a wire's argument, or that of all VFs, says about this one.
+static void spec_of(const struct esw_port *port, const char *spec, char *text, size_t size)
+{
+    if (port->is_wire) {
+        // A name alone is that of a netdev.
+        bool is_netdev = !strchr(spec, ':') && strcmp(spec, "ring") && strcmp(spec, "null");
+
+        snprintf(text, size, "%s%s", is_netdev ? "netdev:" : "", spec);
+    } else if (!strncmp(spec, "tap:", 4)) {
+        snprintf(text, size, "%s%u", spec, port->no);
+    } else if (!strncmp(spec, "pcap:", 5)) {
+        // PREFIX3-in.pcap, if it is there, and PREFIX3-out.pcap
+        bool has_in;
+
+        snprintf(text, size, "%s%u-in.pcap", spec + 5, port->no);
+        has_in = access(text, F_OK) == 0;
+        snprintf(text, size, "pcap:");
+        if (has_in)
+            snprintf(text + 5, size - 5, "%s%u-in.pcap", spec + 5, port->no);
+        snprintf(text + strlen(text), size - strlen(text), "+%s%u-out.pcap", spec + 5, port->no);
+    } else {
+        snprintf(text, size, "%s", spec);
+    }
+}
+
 static int open_port(struct esw_port *port, const char *spec)
 {
-    char text[RTE_ETH_NAME_MAX_LEN];
+    char text[512];
     int ret;
 
-    if (port->is_wire)
-        // A name alone is that of a netdev.
-        snprintf(text, sizeof(text), "%s%s",
-                 strchr(spec, ':') || !strcmp(spec, "ring") || !strcmp(spec, "null") ? ""
-                                                                                     : "netdev:",
-                 spec);
-    else if (!strncmp(spec, "tap:", 4))
-        snprintf(text, sizeof(text), "%s%u", spec, port->no);
-    else
-        snprintf(text, sizeof(text), "%s", spec);
+    spec_of(port, spec, text, sizeof(text));
     ret = esw_backend_open(port, text);
     if (ret)
         ESW_LOG(ERR, "%s: %s %u: %s: %s\n", port->esw->name, port->is_wire ? "wire" : "VF",
@@ -386,26 +402,28 @@ static int remove_device(struct rte_vdev_device *vdev)
 static struct rte_vdev_driver esw_driver = {.probe = probe, .remove = remove_device};
 
 RTE_PMD_REGISTER_VDEV(net_esw, esw_driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_esw, "wire0=<netdev>|tap:<name>|ring|null "
-                                       "wire1=<netdev>|tap:<name>|ring|null "
-                                       "vfs=<number> "
-                                       "vf=tap:<prefix>|ring|null "
-                                       "representor=vf[<list>]|pf<n> "
-                                       "cpu=<number> "
-                                       "persist=0|1 "
-                                       "control=<path> "
-                                       "mode=ideal|mlx5-sws|mlx5-hws "
-                                       "allow_duplicate_pattern=0|1 "
-                                       "rules=<number> "
-                                       "latency_us=<number> "
-                                       "refuse_every=<number> "
-                                       "again_every=<number> "
-                                       "refuse_permille=<number> "
-                                       "lose_permille=<number> "
-                                       "alter_permille=<number> "
-                                       "without=<item or action>[+...] "
-                                       "counters_stuck=0|1 "
-                                       "counter_lag_ms=<number> "
-                                       "queue_stuck=0|1 "
-                                       "links_down=<mask> "
-                                       "seed=<number>");
+RTE_PMD_REGISTER_PARAM_STRING(net_esw,
+                              "wire0=<netdev>|tap:<name>|pcap:<in>+<out>|gen:<flows>|ring|null "
+                              "wire1=<as wire0> "
+                              "vfs=<number> "
+                              "vf=tap:<prefix>|pcap:<prefix>|gen:<flows>|ring|null "
+                              "representor=vf[<list>]|pf<n> "
+                              "cpu=<number> "
+                              "persist=0|1 "
+                              "control=<path> "
+                              "mode=ideal|mlx5-sws|mlx5-hws "
+                              "allow_duplicate_pattern=0|1 "
+                              "rules=<number> "
+                              "latency_us=<number> "
+                              "refuse_every=<number> "
+                              "again_every=<number> "
+                              "refuse_permille=<number> "
+                              "lose_permille=<number> "
+                              "alter_permille=<number> "
+                              "without=<item or action>[+...] "
+                              "counters_stuck=0|1 "
+                              "counter_lag_ms=<number> "
+                              "queue_stuck=0|1 "
+                              "play=0|1 "
+                              "links_down=<mask> "
+                              "seed=<number>");

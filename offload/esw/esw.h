@@ -24,6 +24,7 @@
 #include "offload/esw/fault.h"
 #include "offload/esw/mode.h"
 #include "offload/esw/packet.h"
+#include "offload/esw/player.h"
 #include "offload/esw/queue.h"
 #include "offload/esw/table.h"
 
@@ -62,10 +63,12 @@ struct esw_backend {
         ESW_BACKEND_TAP,
         ESW_BACKEND_NETDEV, // an existing kernel netdev, by a packet socket
         ESW_BACKEND_RING,   // mbufs through two rte_rings, for tests
+        ESW_BACKEND_PLAYER, // a pcap file or a generator
     } kind;
     char name[22]; // of the netdev, or what the rings' names begin with
     int fd;
     struct rte_ring *in, *out;
+    struct esw_player *player;
 };
 
 // A wire or a VF, with the ethdev that stands for it if there is one.

@@ -57,6 +57,7 @@ static const struct number {
     {"refuse_permille", offsetof(struct esw_faults, refuse_permille), 1000},
     {"lose_permille", offsetof(struct esw_faults, lose_permille), 1000},
     {"alter_permille", offsetof(struct esw_faults, alter_permille), 1000},
+    {"play", offsetof(struct esw_faults, play), 1},
     {"links_down", offsetof(struct esw_faults, links_down), 3},
 };
 
@@ -75,6 +76,7 @@ void esw_fault_init(struct esw_faults *faults)
 {
     memset(faults, 0, sizeof(*faults));
     faults->random = 1;
+    faults->play = 1;
 }
 
 // Names with + between them; none: everything is taken.

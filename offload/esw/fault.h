@@ -21,6 +21,7 @@ struct esw_faults {
     uint32_t refuse_permille, lose_permille, alter_permille; // of creates, at random
     bool counters_stuck;                                     // they stay as they are
     uint32_t counter_lag_ms;                                 // they are shown each so many
+    uint32_t play;                                           // 1: files and generators give packets
     bool queue_stuck;                                        // nothing of a flow queue is done
     uint32_t links_down;                                     // bit per wire
     uint64_t without; // items and actions that are not taken, bits of fault.c's table

@@ -18,7 +18,7 @@
 #define BURST            32
 #define JUMPS_MAX        16
 #define LINK_INTERVAL_MS 100
-#define RING_SLEEP_US    50 // rings cannot wake the thread
+#define POLL_SLEEP_US    50 // rings and files cannot wake the thread
 
 // A frame on its way, in a buffer of ESW_FRAME_MAX bytes.
 struct packet {
@@ -206,21 +206,27 @@ static void watch_links(struct esw *esw)
     }
 }
 
-static bool has_rings(const struct esw *esw)
+// Nothing tells when a packet comes.
+static bool is_polled(const struct esw_port *port)
+{
+    return port->backend.kind == ESW_BACKEND_RING || port->backend.kind == ESW_BACKEND_PLAYER;
+}
+
+static bool has_polled(const struct esw *esw)
 {
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
-        if (esw->ports[i].backend.kind == ESW_BACKEND_RING)
+        if (is_polled(&esw->ports[i]))
             return true;
     }
     return false;
 }
 
-static unsigned poll_rings(struct esw *esw, uint8_t *frame)
+static unsigned poll_polled(struct esw *esw, uint8_t *frame)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
-        if (esw->ports[i].backend.kind == ESW_BACKEND_RING)
+        if (is_polled(&esw->ports[i]))
             n += poll_port(&esw->ports[i], frame);
     }
     return n;
@@ -229,13 +235,13 @@ static unsigned poll_rings(struct esw *esw, uint8_t *frame)
 static void *run_thread(void *arg)
 {
     struct esw *esw = arg;
-    bool rings = has_rings(esw);
+    bool polled = has_polled(esw);
     uint64_t next_link = 0;
     uint8_t frame[ESW_FRAME_MAX];
 
     while (!__atomic_load_n(&esw->stop, __ATOMIC_RELAXED)) {
         struct epoll_event events[BURST];
-        int n = epoll_wait(esw->epoll, events, BURST, rings ? 0 : LINK_INTERVAL_MS);
+        int n = epoll_wait(esw->epoll, events, BURST, polled ? 0 : LINK_INTERVAL_MS);
         uint64_t now = rte_rdtsc();
 
         for (int i = 0; i < n; i++) {
@@ -244,8 +250,8 @@ static void *run_thread(void *arg)
             else if (events[i].data.ptr)
                 poll_port(events[i].data.ptr, frame);
         }
-        if (rings && poll_rings(esw, frame) == 0 && n <= 0)
-            usleep(RING_SLEEP_US);
+        if (polled && poll_polled(esw, frame) == 0 && n <= 0)
+            usleep(POLL_SLEEP_US);
         pthread_mutex_lock(&esw->lock);
         esw_queues_work(esw);
         pthread_mutex_unlock(&esw->lock);
