@@ -214,10 +214,10 @@ static void test_sws_refusals(void **state)
     assert_int_equal(validate(&t), -EINVAL);
 
     templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    t.ip_mask.hdr.fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
-    assert_int_equal(validate(&t), -ENOTSUP);
-    t.ip_mask.hdr.fragment_offset |= RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK);
+    t.ip_mask.hdr.fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
     assert_int_equal(validate(&t), 0);
+    t.ip.hdr.fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
+    assert_int_equal(validate(&t), -ENOTSUP);
     t.items[1] = (struct rte_flow_item){.type = RTE_FLOW_ITEM_TYPE_SCTP};
     assert_int_equal(validate(&t), -ENOTSUP);
 }
