@@ -33,6 +33,7 @@ _sluicectl() {
     done
 
     case $previous in
+    --root) mapfile -t COMPREPLY < <(compgen -d -- "$typed") && return ;;
     --socket) mapfile -t COMPREPLY < <(compgen -f -- "$typed") && return ;;
     --container-id) _sluicectl_offer "$typed" < <(_sluicectl_ask pods container_id) && return ;;
     --ifname) _sluicectl_offer "$typed" < <(_sluicectl_ask pods ifname) && return ;;

@@ -53,8 +53,8 @@ extern const struct ctl_option ctl_global_options[];
 extern const struct ctl_option ctl_no_options[];
 extern const struct ctl_verb *const ctl_verbs[]; // NULL ends it
 
-extern const struct ctl_verb ctl_attach, ctl_detach, ctl_offload, ctl_pods, ctl_ports, ctl_rules,
-    ctl_stats, ctl_status, ctl_version, ctl_workers;
+extern const struct ctl_verb ctl_attach, ctl_detach, ctl_doctor, ctl_offload, ctl_pods, ctl_ports,
+    ctl_rules, ctl_stats, ctl_status, ctl_version, ctl_workers;
 
 // args.c
 

@@ -7,8 +7,8 @@
 #include "openvswitch/vlog.h"
 
 const struct ctl_verb *const ctl_verbs[] = {
-    &ctl_status,  &ctl_ports,  &ctl_pods,   &ctl_rules,   &ctl_stats, &ctl_workers,
-    &ctl_offload, &ctl_attach, &ctl_detach, &ctl_version, NULL,
+    &ctl_status,  &ctl_ports,  &ctl_pods,   &ctl_rules,  &ctl_stats,   &ctl_workers,
+    &ctl_offload, &ctl_doctor, &ctl_attach, &ctl_detach, &ctl_version, NULL,
 };
 
 int main(int argc, char **argv)

@@ -20,7 +20,7 @@ import threading
 import time
 
 SLUICECTL, ROOT = sys.argv[1], sys.argv[2]
-VERBS = ["status", "ports", "pods", "rules", "stats", "workers", "offload", "attach", "detach", "version"]
+VERBS = ["status", "ports", "pods", "rules", "stats", "workers", "offload", "doctor", "attach", "detach", "version"]
 READING = ["status", "ports", "pods", "rules", "stats", "workers", "offload"]
 
 
