@@ -285,6 +285,26 @@ static void check_cpus(struct reader *reader)
     }
 }
 
+// A name given twice, or TLS without certificates.
+static void check_peers(struct reader *reader, const char *list, const char peers[][128],
+                        unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct mark *mark = good_mark(reader, "%s[%u]", list, i);
+
+        if (mark && strstr(peers[i], "ssl:") &&
+            (!reader_mark(reader, "openflow.tls_key") ||
+             !reader_mark(reader, "openflow.tls_certificate") ||
+             !reader_mark(reader, "openflow.tls_ca")))
+            reader_fault(reader, mark->line, mark->path, mark->value,
+                         "needs openflow.tls_key, tls_certificate and tls_ca; add them");
+        for (unsigned j = 0; mark && j < i; j++)
+            if (good_mark(reader, "%s[%u]", list, j) && strcmp(peers[i], peers[j]) == 0)
+                reader_fault(reader, mark->line, mark->path, mark->value,
+                             "is there twice; delete one of them");
+    }
+}
+
 static void check_rest(struct reader *reader)
 {
     const struct config *config = &reader->file.config;
@@ -316,5 +336,9 @@ void reader_check(struct reader *reader)
     check_host_addresses(reader);
     check_icmp_sources(reader);
     check_cpus(reader);
+    check_peers(reader, "openflow.listeners", reader->file.config.openflow_listeners,
+                reader->file.config.n_openflow_listeners);
+    check_peers(reader, "openflow.controllers", reader->file.config.openflow_controllers,
+                reader->file.config.n_openflow_controllers);
     check_rest(reader);
 }

@@ -10,6 +10,7 @@
 #define CONFIG_UPLINKS_MAX 2
 #define CONFIG_RANGES_MAX  64
 #define CONFIG_CPUS_MAX    64
+#define CONFIG_PEERS_MAX   8
 
 // One address family each; IPv4 is IPv4-mapped, its prefix_len 96 more.
 struct config_range {
@@ -27,6 +28,7 @@ struct config_device {
 };
 
 enum config_idle { CONFIG_IDLE_ADAPTIVE, CONFIG_IDLE_POLL };
+enum config_miss { CONFIG_MISS_NORMAL, CONFIG_MISS_DROP };
 enum config_offload { CONFIG_OFFLOAD_OFF, CONFIG_OFFLOAD_AUTO, CONFIG_OFFLOAD_REQUIRE };
 
 struct config {
@@ -65,6 +67,16 @@ struct config {
     // announce:
     unsigned announce_count;
     unsigned announce_interval_ms;
+
+    // openflow: targets as OVS writes them
+    unsigned n_openflow_listeners, n_openflow_controllers;
+    char openflow_listeners[CONFIG_PEERS_MAX][128];
+    char openflow_controllers[CONFIG_PEERS_MAX][128];
+    enum config_miss openflow_miss; // of table 0
+    unsigned openflow_memory_mb;
+    unsigned openflow_max_backoff_s, openflow_probe_s;                   // of controllers
+    unsigned openflow_packet_in_rate, openflow_packet_in_burst;          // to each peer
+    char openflow_key[256], openflow_certificate[256], openflow_ca[256]; // "": none
 
     enum config_offload offload;
 

@@ -85,6 +85,7 @@ int state_add(struct state *state, const struct attachment *attachment, char **e
     if (attachment->n_addresses > STATE_ADDRESSES_MAX)
         return state_fail(-EINVAL, error, "%u addresses in one attachment; at most %d",
                           attachment->n_addresses, STATE_ADDRESSES_MAX);
+    state_openflow_end(state); // there is one transaction at a time
     rc = state_exec(state, "BEGIN IMMEDIATE", "add", error);
     if (rc < 0)
         return rc;
@@ -103,6 +104,7 @@ int state_del(struct state *state, const char *container_id, const char *ifname,
     sqlite3_stmt *stmt = NULL;
     int rc = 0;
 
+    state_openflow_end(state);
     if (sqlite3_prepare_v2(state->db,
                            "DELETE FROM attachments WHERE container_id = ? AND ifname = ?", -1,
                            &stmt, NULL) != SQLITE_OK)

@@ -17,14 +17,13 @@
 
 // "Slce" in the file's header says whose file it is, user_version which tables to expect.
 #define APPLICATION_ID 0x536c6365
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define STRING(x)      #x
 #define TEXT(x)        STRING(x)
 
 // clang-format off
 static const char schema[] =
     "PRAGMA application_id = " TEXT(APPLICATION_ID) ";"
-    "PRAGMA user_version = " TEXT(SCHEMA_VERSION) ";"
     "CREATE TABLE boot (id TEXT NOT NULL) STRICT;"
     "INSERT INTO boot VALUES ('');"
     "CREATE TABLE attachments ("
@@ -45,6 +44,17 @@ static const char schema[] =
     " UNIQUE (container_id, ifname, position),"
     " FOREIGN KEY (container_id, ifname) REFERENCES attachments ON DELETE CASCADE"
     ") STRICT, WITHOUT ROWID;";
+// What version 2 added.
+static const char schema_2[] =
+    "PRAGMA user_version = " TEXT(SCHEMA_VERSION) ";"
+    "CREATE TABLE openflow ("
+    " kind INTEGER NOT NULL," // enum state_openflow
+    " id INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL,"
+    " message BLOB NOT NULL,"
+    " PRIMARY KEY (kind, id)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE switch (datapath_id INTEGER NOT NULL) STRICT;"
+    "INSERT INTO switch VALUES (random() & 0xffffffffffff);";
 // clang-format on
 
 int state_fail(int code, char **error, const char *format, ...)
@@ -175,6 +185,8 @@ static int create_at(const char *path, const char *temporary, const char *folder
     if (rc == 0)
         rc = state_exec(&new, schema, "create", error);
     if (rc == 0)
+        rc = state_exec(&new, schema_2, "create", error);
+    if (rc == 0)
         rc = state_exec(&new, "COMMIT;", "create", error);
     sqlite3_close(new.db);
     if (rc < 0)
@@ -209,23 +221,40 @@ static int create(const char *path, char **error)
     return rc;
 }
 
-static int check_version(const struct state *state, char **error)
+// `version` is the file's.
+static int check_version(const struct state *state, long *version, char **error)
 {
     int rc = 0;
     char *id = query_text(state, "PRAGMA application_id", &rc, error);
-    char *version = id ? query_text(state, "PRAGMA user_version", &rc, error) : NULL;
+    char *text = id ? query_text(state, "PRAGMA user_version", &rc, error) : NULL;
 
-    if (version && strtol(id, NULL, 10) != APPLICATION_ID)
+    *version = text ? strtol(text, NULL, 10) : 0;
+    if (text && strtol(id, NULL, 10) != APPLICATION_ID)
         rc = state_damaged(state->path, "it is not a state file of Sluice", error);
-    else if (version && strtol(version, NULL, 10) > SCHEMA_VERSION)
+    else if (text && *version > SCHEMA_VERSION)
         rc = state_fail(-ENOTSUP, error,
                         "%s: the state file has format %s of a newer Sluice, this one knows up to "
                         "%d; start that version",
-                        state->path, version, SCHEMA_VERSION);
-    else if (version && strtol(version, NULL, 10) != SCHEMA_VERSION)
+                        state->path, text, SCHEMA_VERSION);
+    else if (text && *version < 1)
         rc = state_damaged(state->path, "it has no known format", error);
     free(id);
-    free(version);
+    free(text);
+    return rc;
+}
+
+// Takes a file of an earlier version on to this one.
+static int upgrade(struct state *state, long version, char **error)
+{
+    int rc;
+
+    if (version == SCHEMA_VERSION)
+        return 0;
+    rc = state_exec(state, "BEGIN IMMEDIATE", "upgrade", error);
+    if (rc == 0)
+        rc = state_exec(state, schema_2, "upgrade", error);
+    if (rc == 0)
+        rc = state_exec(state, "COMMIT", "upgrade", error);
     return rc;
 }
 
@@ -292,6 +321,7 @@ int state_open_boot(const char *path, const char *boot_id_path, struct state **s
 {
     char boot_id[BOOT_ID_LENGTH + 1] = "";
     struct state *new;
+    long version;
     int rc = read_boot_id(boot_id_path, boot_id, error);
 
     *state = NULL;
@@ -312,12 +342,14 @@ int state_open_boot(const char *path, const char *boot_id_path, struct state **s
     if (rc == 0)
         rc = state_exec(new, "PRAGMA locking_mode = EXCLUSIVE;", "lock", error);
     if (rc == 0)
-        rc = check_version(new, error);
+        rc = check_version(new, &version, error);
     if (rc == 0)
         rc = state_exec(new,
                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                         "PRAGMA foreign_keys = ON;",
                         "prepare", error);
+    if (rc == 0)
+        rc = upgrade(new, version, error);
     if (rc == 0)
         rc = check_integrity(new, error);
     if (rc == 0)
@@ -334,6 +366,8 @@ void state_close(struct state *state)
 {
     if (!state)
         return;
+    sqlite3_finalize(state->put);
+    sqlite3_finalize(state->del);
     sqlite3_close(state->db);
     free(state->path);
     free(state);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// What state.c (attachments) and state_file.c (the file they are in) share.
+// What state.c (attachments), state_openflow.c and state_file.c (the file they are in) share.
 #pragma once
 
 #include <sqlite3.h>
@@ -9,6 +9,9 @@
 struct state {
     sqlite3 *db;
     char *path;
+    bool changing;           // state_openflow.c has begun a transaction
+    bool lost;               // ... and could not finish it
+    sqlite3_stmt *put, *del; // state_openflow.c's
 };
 
 // Sets *error to the sentence and returns `code`.
@@ -18,3 +21,6 @@ int state_damaged(const char *path, const char *how, char **error);
 // The sentence for what SQLite just answered, and the errno for it.
 int state_db_error(const struct state *state, const char *doing, char **error);
 int state_exec(const struct state *state, const char *sql, const char *doing, char **error);
+
+// Commits what state_openflow.c has begun. A failure shows in its next commit.
+void state_openflow_end(struct state *state);

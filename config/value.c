@@ -138,6 +138,49 @@ static bool set_path(const struct schema_key *key, void *field, const char *text
     return copy_text(key, field, text, why);
 }
 
+// "PORT" or "PORT" with what follows a colon.
+static bool begins_with_port(const char *text)
+{
+    size_t digits = strspn(text, DIGITS);
+
+    return digits > 0 && digits <= 5 && (text[digits] == '\0' || text[digits] == ':') &&
+           atoi(text) > 0 && atoi(text) <= UINT16_MAX;
+}
+
+// The text behind either of two prefixes, NULL if it has none.
+static const char *after(const char *text, const char *one, const char *other)
+{
+    if (strncmp(text, one, strlen(one)) == 0)
+        return text + strlen(one);
+    return strncmp(text, other, strlen(other)) == 0 ? text + strlen(other) : NULL;
+}
+
+static bool set_listener(const struct schema_key *key, void *field, const char *text,
+                         char why[WHY_SIZE])
+{
+    const char *rest = after(text, "ptcp:", "pssl:");
+
+    if (!rest || !begins_with_port(rest))
+        return refuse(why, "is nothing to listen at; write it like ptcp:6653 or "
+                           "pssl:6653:10.1.0.10");
+    return copy_text(key, field, text, why);
+}
+
+static bool set_controller(const struct schema_key *key, void *field, const char *text,
+                           char why[WHY_SIZE])
+{
+    const char *host = after(text, "tcp:", "ssl:"), *port;
+
+    if (host && host[0] == '[') // an IPv6 address
+        port = strstr(host, "]:") ? strstr(host, "]:") + 2 : NULL;
+    else
+        port = host && strchr(host, ':') ? strchr(host, ':') + 1 : NULL;
+    if (!host || host[0] == ':' || !port || !begins_with_port(port) || strchr(port, ':'))
+        return refuse(why, "is no controller; write it like tcp:10.1.0.20:6653 or "
+                           "ssl:[fd00:1::20]:6653");
+    return copy_text(key, field, text, why);
+}
+
 static bool set_mac(const struct schema_key *key, void *field, const char *text, char why[WHY_SIZE])
 {
     uint8_t mac[6];
@@ -220,3 +263,7 @@ const struct value_type value_path = {"absolute path", false, set_path};
 const struct value_type value_mac = {"MAC address", false, set_mac};
 const struct value_type value_address = {"IP address", false, set_address};
 const struct value_type value_subnet = {"subnet", false, set_subnet};
+const struct value_type value_listener = {"`ptcp:PORT[:ADDRESS]` or `pssl:...`", false,
+                                          set_listener};
+const struct value_type value_controller = {"`tcp:ADDRESS:PORT` or `ssl:...`", false,
+                                            set_controller};

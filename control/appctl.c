@@ -4,10 +4,15 @@
 #include "control/appctl.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "control/openflow/openflow.h"
 #include "control/rules.h"
+#include "coverage.h"
 #include "dataplane/dataplane.h"
+#include "memory.h"
 #include "openvswitch/dynamic-string.h"
+#include "simap.h"
 #include "unixctl.h"
 
 static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], void *aux)
@@ -41,4 +46,23 @@ static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], 
 void appctl_init(void)
 {
     unixctl_command_register("sluice/dump-rules", "", 0, 0, dump_rules, NULL);
+    coverage_init();
+}
+
+void appctl_run(void)
+{
+    memory_run();
+    if (memory_should_report()) {
+        struct simap usage = SIMAP_INITIALIZER(&usage);
+
+        openflow_memory(&usage);
+        memory_report(&usage);
+        simap_destroy(&usage);
+    }
+    coverage_run();
+}
+
+void appctl_wait(void)
+{
+    memory_wait();
 }

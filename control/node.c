@@ -20,6 +20,7 @@
 #include "control/methods.h"
 #include "control/netdev.h"
 #include "control/notify.h"
+#include "control/openflow/openflow.h"
 #include "control/rpc_server.h"
 #include "control/rules.h"
 #include "control/stats.h"
@@ -56,6 +57,7 @@ static void on_netdev_change(int ifindex, const char *name, bool gone)
 {
     uplinks_netdev_changed(ifindex, name, gone);
     attachments_netdev_changed(ifindex, name, gone);
+    openflow_netdev_changed(name);
 }
 
 // True if there was anything.
@@ -93,6 +95,8 @@ static void loop(struct node *node)
         attachments_ms = attachments_run(now_ms);
         rpc_server_run(now_ms);
         unixctl_server_run(node->unixctl);
+        openflow_run();
+        appctl_run();
 
         busy = busy || uplinks_expect_answers(now_ms);
         poll_timer_wait_until(MIN(uplinks_ms, attachments_ms));
@@ -101,6 +105,8 @@ static void loop(struct node *node)
         netdev_wait();
         rpc_server_wait();
         unixctl_server_wait(node->unixctl);
+        openflow_wait();
+        appctl_wait();
         poll_block();
     }
 }
@@ -131,6 +137,7 @@ static int start_dataplane(struct node *node, char **error)
         .max_sleep_us = config->max_sleep_us,
         .memory_mb = config->memory_mb,
         .mbufs = config->mbufs,
+        .policy_memory_mb = config->openflow_memory_mb,
         .mtu = config->mtu,
         .icmp_source4 = config->icmp_source4,
         .icmp_source6 = config->icmp_source6,
@@ -256,9 +263,12 @@ static int start(struct node *node, char **error)
     }
     node->netdevs = true;
     rules_init(config->offload);
+    // The operator's rules before any port: no packet goes by others.
+    err = openflow_open(config, node->state, error);
     // The pods before the uplinks: a ToR must not be told that a pod is unreachable which is only
     // not open yet.
-    err = add_default_rules(node, error);
+    if (!err)
+        err = add_default_rules(node, error);
     if (!err)
         err = attachments_open(config, node->state, error);
     if (!err)
@@ -273,6 +283,9 @@ static int start(struct node *node, char **error)
     }
     appctl_init();
     methods_init(config);
+    err = openflow_listen(error);
+    if (err)
+        return err;
     return rpc_server_open(config->socket, config->socket_group, methods_call, error);
 }
 
@@ -280,6 +293,7 @@ static void stop(struct node *node)
 {
     rpc_server_close();
     unixctl_server_destroy(node->unixctl);
+    openflow_close();
     attachments_close();
     uplinks_close();
     rules_fini();

@@ -83,6 +83,10 @@ static void the_least_file_gets_the_defaults(void **state)
     assert_int_equal(config.probe_misses, 3);
     assert_int_equal(config.announce_count, 3);
     assert_int_equal(config.announce_interval_ms, 1000);
+    assert_int_equal(config.openflow_miss, CONFIG_MISS_NORMAL);
+    assert_int_equal(config.openflow_memory_mb, 256);
+    assert_int_equal(config.n_openflow_listeners, 0);
+    assert_int_equal(config.n_openflow_controllers, 0);
     assert_int_equal(config.offload, CONFIG_OFFLOAD_AUTO);
     assert_string_equal(config.socket, "/run/sluice/control.sock");
     assert_string_equal(config.socket_group, "");
@@ -128,6 +132,18 @@ static void every_key_has_its_effect(void **state)
                                  "  mbufs: 1024\n"
                                  "gateway_probe: {interval: 10, misses: 1}\n"
                                  "announce: {count: 1, interval: 10}\n"
+                                 "openflow:\n"
+                                 "  miss: drop\n"
+                                 "  memory: 64\n"
+                                 "  listeners: ['ptcp:6653', 'pssl:65535:10.1.0.1']\n"
+                                 "  controllers: ['ssl:[fd00:1::9]:6653', 'tcp:c.example:1']\n"
+                                 "  max_backoff: 1\n"
+                                 "  probe: 0\n"
+                                 "  packet_in_rate: 10\n"
+                                 "  packet_in_burst: 5\n"
+                                 "  tls_key: /k\n"
+                                 "  tls_certificate: /crt\n"
+                                 "  tls_ca: /ca\n"
                                  "socket: {path: /c, group: adm}\n");
 
     (void)state;
@@ -168,6 +184,21 @@ static void every_key_has_its_effect(void **state)
     assert_int_equal(config.probe_misses, 1);
     assert_int_equal(config.announce_count, 1);
     assert_int_equal(config.announce_interval_ms, 10);
+    assert_int_equal(config.openflow_miss, CONFIG_MISS_DROP);
+    assert_int_equal(config.openflow_memory_mb, 64);
+    assert_int_equal(config.n_openflow_listeners, 2);
+    assert_string_equal(config.openflow_listeners[0], "ptcp:6653");
+    assert_string_equal(config.openflow_listeners[1], "pssl:65535:10.1.0.1");
+    assert_int_equal(config.n_openflow_controllers, 2);
+    assert_string_equal(config.openflow_controllers[0], "ssl:[fd00:1::9]:6653");
+    assert_string_equal(config.openflow_controllers[1], "tcp:c.example:1");
+    assert_int_equal(config.openflow_max_backoff_s, 1);
+    assert_int_equal(config.openflow_probe_s, 0);
+    assert_int_equal(config.openflow_packet_in_rate, 10);
+    assert_int_equal(config.openflow_packet_in_burst, 5);
+    assert_string_equal(config.openflow_key, "/k");
+    assert_string_equal(config.openflow_certificate, "/crt");
+    assert_string_equal(config.openflow_ca, "/ca");
     assert_string_equal(config.socket, "/c");
     assert_string_equal(config.socket_group, "adm");
 }
@@ -221,7 +252,8 @@ static const struct {
     {LEAST "mtv: 9000\n", "f:3: mtv: 9000: is no key here; did you mean mtu?"},
     {LEAST "colour: red\n",
      "f:3: colour: red: is no key here; write one of mtu, offload, state, log, uplinks, ranges, "
-     "host, router, workers, memory, gateway_probe, announce, socket"},
+     "host, router, workers, memory, gateway_probe, announce, openflow, "
+     "socket"},
     {"uplinks: [{netdve: eth0}]\n" RANGES,
      "f:1: uplinks[0].netdve: eth0: is no key here; did you mean netdev?\n"
      "f:1: uplinks[0]: (missing): has no device; add netdev (a kernel netdev) or devargs (a DPDK "
@@ -236,7 +268,8 @@ static const struct {
      "f:3: (file): (list): is no key; write a plain word before the colon"},
     {LEAST "<<: {mtu: 1500}\n",
      "f:3: <<: (mapping): is no key here; write one of mtu, offload, state, log, uplinks, ranges, "
-     "host, router, workers, memory, gateway_probe, announce, socket"},
+     "host, router, workers, memory, gateway_probe, announce, openflow, "
+     "socket"},
     {RANGES, "f:1: uplinks: (missing): is required; add it"},
     {UPLINKS, "f:1: ranges: (missing): is required; add it"},
     {UPLINKS "ranges:\n  - subnet: 10.1.10.0/24\n",
@@ -426,6 +459,29 @@ static const struct {
     {LEAST "state: &s /x\nsocket: {path: *s}\n",
      "f:3: (file): s: anchors (&name) are not read; delete it\n"
      "f:4: (file): (alias): aliases (*name) are not read; write the value out"},
+
+    // OpenFlow's peers.
+    {LEAST "openflow:\n"
+           "  listeners: ['tcp:6653', 'ptcp:0', 'ptcp:65536', 'ptcp:80x', 'ptcp:1', 'ptcp:1']\n",
+     "f:4: openflow.listeners[0]: tcp:6653: is nothing to listen at; write it like ptcp:6653 or "
+     "pssl:6653:10.1.0.10\n"
+     "f:4: openflow.listeners[1]: ptcp:0: is nothing to listen at; write it like ptcp:6653 or "
+     "pssl:6653:10.1.0.10\n"
+     "f:4: openflow.listeners[2]: ptcp:65536: is nothing to listen at; write it like ptcp:6653 or "
+     "pssl:6653:10.1.0.10\n"
+     "f:4: openflow.listeners[3]: ptcp:80x: is nothing to listen at; write it like ptcp:6653 or "
+     "pssl:6653:10.1.0.10\n"
+     "f:4: openflow.listeners[5]: ptcp:1: is there twice; delete one of them"},
+    {LEAST "openflow:\n  controllers: ['tcp:10.1.0.20', 'tcp::6653', 'ssl:h:1', 'tcp:fd00::1:1']\n"
+           "  tls_key: /k\n",
+     "f:4: openflow.controllers[0]: tcp:10.1.0.20: is no controller; write it like "
+     "tcp:10.1.0.20:6653 or ssl:[fd00:1::20]:6653\n"
+     "f:4: openflow.controllers[1]: tcp::6653: is no controller; write it like "
+     "tcp:10.1.0.20:6653 or ssl:[fd00:1::20]:6653\n"
+     "f:4: openflow.controllers[3]: tcp:fd00::1:1: is no controller; write it like "
+     "tcp:10.1.0.20:6653 or ssl:[fd00:1::20]:6653\n"
+     "f:4: openflow.controllers[2]: ssl:h:1: needs openflow.tls_key, tls_certificate and tls_ca; "
+     "add them"},
 
     // All at once, and what cannot be known is not complained about.
     {"uplinks:\n"

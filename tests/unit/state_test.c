@@ -367,8 +367,8 @@ static void other_formats_are_refused(void **fixture)
 {
     (void)fixture;
     state_close(open_state());
-    sql("PRAGMA user_version = 2");
-    assert_refused(-ENOTSUP, "format 2 of a newer Sluice, this one knows up to 1");
+    sql("PRAGMA user_version = 3");
+    assert_refused(-ENOTSUP, "format 3 of a newer Sluice, this one knows up to 2");
     unlink(path);
     sql("CREATE TABLE notes (text)");
     assert_refused(-EUCLEAN, "not a state file of Sluice");
