@@ -80,12 +80,12 @@ pod_add() { # POD RANGE
 }
 
 pod_del() { # POD
-	local pod=$1 status=0
+	local pod=$1
 	[ -e "$run/pods/$pod.range" ] || die "there is no pod $pod"
-	cni DEL "$(cat "$run/pods/$pod.range")" "$pod" || status=1
+	# A DEL that failed is for the runtime to repeat: the pod stays.
+	cni DEL "$(cat "$run/pods/$pod.range")" "$pod" || return 1
 	ns_end "pod-$pod"
 	rm -f "$run/pods/$pod".*
-	return $status
 }
 
 pods() {

@@ -864,7 +864,14 @@ def main():
         loader.loadTestsFromModule(module)
     print(f"1..{suite.countTestCases()}")
     result = Tap()
-    suite.run(result)
+    # Ended from outside, as after Ctrl-C: no tearDown runs then.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        suite.run(result)
+    finally:
+        for netns in os.listdir("/run/netns"):
+            if netns.startswith(PREFIX):
+                subprocess.run(["ip", "netns", "del", netns], check=False)
     return 0 if result.wasSuccessful() else 1
 
 

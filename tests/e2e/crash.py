@@ -1,6 +1,4 @@
 #!/usr/bin/env python3
-# NOTE for the owner of this file (remove): at 03:34 UTC the engineer of cni/ overwrote your uncommitted crash_test.sh and
-# crash.py by mistake. This text is not yours: write yours again over it. Sorry.
 # SPDX-License-Identifier: Apache-2.0
 """Kills the daemon at random instants while the plugin attaches and detaches a pod.
 
@@ -19,7 +17,7 @@ import sys
 import time
 
 prefix, run, lab, plugin, ctl, times, seed = sys.argv[1:]
-node, pod = f"{prefix}-node", f"{prefix}-crash"
+node, pod = f"{prefix}-node", f"{prefix}-pod-crash"  # which `lab down` removes, too
 container = f"{prefix}-crash"
 with open(f"{run}/cni0.json", encoding="ascii") as file:
     conf = file.read()
