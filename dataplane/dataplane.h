@@ -221,6 +221,9 @@ int dp_packet_out(uint16_t in_port, const struct action *actions, unsigned n, co
 // or changing anything. Writes lines of text ("guard: ...", "policy0: ..."); the caller frees.
 // -ENODEV: no such port.
 int dp_trace(uint16_t in_port, const void *frame, size_t len, char **text);
+// Says of a rule, for dp_trace, whether it is in the NIC or why not; set once, NULL: it says
+// nothing of that.
+void dp_trace_nic(const char *(*nic)(const struct rule *rule));
 
 // A range: its addresses are reached by the uplinks only through this gateway.
 struct dp_gateway {

@@ -224,3 +224,11 @@ void forward6(struct worker *w, struct burst *b)
         send_on(w, p, to, slot);
     }
 }
+
+unsigned forward_bucket(const struct rte_mbuf *m)
+{
+    const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+
+    return eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? flow_bucket4(ip4(m))
+                                                            : flow_bucket6(ip6(m));
+}

@@ -250,6 +250,11 @@ static int forward_add(struct rule *rule, char **error)
     return 0;
 }
 
+const struct rule *forward_table_rule(uint32_t slot)
+{
+    return rules[slot];
+}
+
 static void count(uint32_t slot, struct dp_rule_stats *sum)
 {
     *sum = (struct dp_rule_stats){0};

@@ -122,6 +122,7 @@ struct worker {
         uint64_t lookups, matches;
     } policy_tables[POLICY_TABLES];
     struct rate *packet_in_rate; // [PORT_MAX + 1]
+    struct trace *trace;         // of dp_trace's dry run, see trace.h; NULL in workers
 
     uint16_t n_dirty; // ports with frames in their tx buffer
     uint16_t dirty[PORT_MAX + 1];
@@ -180,6 +181,9 @@ int workers_init(char **error);
 int workers_start(char **error);
 void workers_stop(void);
 void worker_wake(struct worker *w);
+// Counters, rates and transmit buffers.
+int worker_memory(struct worker *w);
+void worker_memory_free(struct worker *w);
 // Gives each receive queue of each port to its worker and publishes the poll lists.
 int workers_assign(void);
 
@@ -188,6 +192,8 @@ int forward_table_init(char **error);
 void forward_table_fini(void);
 void forward_lookup4(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
 void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
+// A guard or forward rule, for the control thread. NULL: none has this slot.
+const struct rule *forward_table_rule(uint32_t slot);
 bool forward_has4(rte_be32_t address);
 bool forward_has6(const struct in6_addr *address);
 void forward_table_memory(struct dp_memory *memory);
@@ -211,6 +217,8 @@ const struct guard6 *guard_find6(const struct guard *guard, const struct in6_add
 // forward.c: where each packet goes; rewrites and hands to output.
 void forward4(struct worker *w, struct burst *b);
 void forward6(struct worker *w, struct burst *b);
+// The bucket of the member map that a packet's flow is in.
+unsigned forward_bucket(const struct rte_mbuf *m);
 // arp.c, nd.c: take the frame over.
 void arp_input(struct worker *w, struct port *port, struct rte_mbuf *m);
 void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m);

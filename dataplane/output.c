@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // The last stage: a port's buffered frames go to its device, by this worker's own queue or, where
 // the device has none for it, through the inbox of the worker that has one.
-#include "dataplane/internal.h"
+#include "dataplane/trace.h"
 
 static void drop_rest(struct worker *w, uint16_t out, struct rte_mbuf **mbufs, unsigned n,
                       enum drop_reason reason)
@@ -49,7 +49,9 @@ void tx_flush(struct worker *w, uint16_t out)
     tx->n = 0;
     if (!n)
         return;
-    if (unlikely(!port))
+    if (unlikely(w->trace != NULL))
+        trace_output(w, out, tx->mbuf, n);
+    else if (unlikely(!port))
         drop_rest(w, out, tx->mbuf, n, DROP_port_gone);
     else if (likely(port->txq[w->index] >= 0))
         transmit(w, port, tx->mbuf, n);

@@ -401,32 +401,21 @@ bool dp_policy_poll(void)
     return reclaim(POLL_WORK);
 }
 
-bool policy_find(const struct policy_packet *pp, struct rule *found)
+void policy_rule_describe(const struct policy_rule *rule, uint64_t version, struct rule *described)
 {
-    const struct match_key *key = &pp->key;
-    const struct policy_actions *actions;
-    const struct policy_rule *rule;
-    struct cls_rule *hit;
+    const struct policy_actions *actions = policy_actions_at(rule, version);
 
-    if (!policy.n_rules[pp->table])
-        return false;
-    cls_lookup(policy.classifier[pp->table], own.version, &key, 1, &hit);
-    if (!hit)
-        return false;
-    rule = policy_rule_of(hit);
-    actions = policy_actions_at(rule, own.version);
-    *found = (struct rule){
+    *described = (struct rule){
         .table = RULE_TABLE_POLICY + rule->table,
         .priority = rule->priority,
         .cookie = actions->cookie,
-        .match = {.in_port = rte_be_to_cpu_16(hit->spec.in_port),
-                  .spec = hit->spec.fields,
-                  .mask = hit->mask.fields},
+        .match = {.in_port = rte_be_to_cpu_16(rule->cls.spec.in_port),
+                  .spec = rule->cls.spec.fields,
+                  .mask = rule->cls.mask.fields},
         .n_actions = actions->n,
         .slot = rule->slot,
     };
-    memcpy(found->actions, actions->actions, actions->n * sizeof found->actions[0]);
-    return true;
+    memcpy(described->actions, actions->actions, actions->n * sizeof described->actions[0]);
 }
 
 // TSC to microseconds of CLOCK_MONOTONIC.

@@ -118,9 +118,8 @@ bool policy_admits(struct worker *w, struct port *port, struct rte_mbuf **m);
 // behind them as what it is now; not counted as received.
 void policy_bypass(struct worker *w, struct port *port, struct rte_mbuf *m);
 
-// policy.c: the rule that pp matches in the operator's table pp->table now, as it was added,
-// without counting; for the control thread. False: none.
-bool policy_find(const struct policy_packet *pp, struct rule *rule);
+// policy.c: the rule as it was added, its actions those of this version; for the control thread.
+void policy_rule_describe(const struct policy_rule *rule, uint64_t version, struct rule *described);
 int policy_init(char **error);
 void policy_fini(void);
 

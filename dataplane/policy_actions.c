@@ -5,6 +5,7 @@
 #include <netinet/ip_icmp.h>
 
 #include "dataplane/policy_actions.h"
+#include "dataplane/trace.h"
 
 // Of one packet. Beyond, groups that name groups are the operator's mistake, and must not cost the
 // others' packets.
@@ -149,6 +150,8 @@ static void run_group(struct run *r, struct policy_packet *pp, uint32_t id, bool
         policy_group_count(r->w, group, 0, pp->packet->mbuf->pkt_len);
     r->depth++;
     for (unsigned i = 0; i < n; i++) {
+        if (unlikely(r->w->trace != NULL))
+            trace_note(r->w, "group %u: bucket %u of %u", id, first + i + 1, group->n);
         m = frame_for_use(r, pp, more || i + 1 < n);
         if (m)
             run_bucket(r, pp, group, first + i, m);
@@ -156,6 +159,8 @@ static void run_group(struct run *r, struct policy_packet *pp, uint32_t id, bool
     r->depth--;
     if (n)
         return;
+    if (unlikely(r->w->trace != NULL))
+        trace_note(r->w, "group %u: no live bucket", id);
     m = frame_for_use(r, pp, more);
     if (m)
         drop(r->w, r->in, m, DROP_policy_group);

@@ -3,7 +3,7 @@
 // table, and what the rules say is done.
 #include <string.h>
 
-#include "dataplane/policy.h"
+#include "dataplane/trace.h"
 
 // Counts, and does what the rule says.
 static inline enum policy_verdict apply(struct worker *w, struct port *in, struct policy_packet *pp,
@@ -60,6 +60,8 @@ static unsigned look_up(struct worker *w, struct port *in, struct policy_packet 
     } else {
         memset(hits, 0, n * sizeof hits[0]);
     }
+    if (unlikely(w->trace != NULL))
+        trace_table(w, here, hits, n);
     for (unsigned i = 0; i < n; i++) {
         struct policy_packet *pp = here[i];
 

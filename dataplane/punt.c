@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "dataplane/policy.h"
+#include "dataplane/trace.h"
 
 #define PUNTS_PER_S 1000 // of each port; and as many packet-ins
 
 void punt(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
+    if (unlikely(w->trace != NULL)) {
+        drop(w, port, m, DROP_punted);
+        return;
+    }
     if (!rate_take(&w->punt_rate[port->no], PUNTS_PER_S)) {
         drop(w, port, m, DROP_punt_rate);
         return;
@@ -70,6 +74,11 @@ static enum drop_reason packet_in(struct worker *w, const struct port *in,
 {
     struct rte_mbuf *m;
 
+    if (unlikely(w->trace != NULL)) {
+        trace_note(w, "packet-in: controller %u, reason %u, at most %u bytes",
+                   action->punt.controller, action->punt.reason, action->max_len);
+        return DROP_punted;
+    }
     if (!rate_take(&w->packet_in_rate[in->no], PUNTS_PER_S))
         return DROP_punt_rate;
     m = packet_in_message(pp, action);

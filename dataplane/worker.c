@@ -174,6 +174,32 @@ static void wake_all(void)
 }
 
 // Each worker's own memory, so that no two write to one cache line.
+int worker_memory(struct worker *w)
+{
+    w->counters = calloc(PORT_MAX + 1, sizeof *w->counters);
+    w->icmp_rate = calloc(PORT_MAX + 1, sizeof *w->icmp_rate);
+    w->punt_rate = calloc(PORT_MAX + 1, sizeof *w->punt_rate);
+    w->packet_in_rate = calloc(PORT_MAX + 1, sizeof *w->packet_in_rate);
+    w->rules = calloc(RULES_MAX, sizeof *w->rules);
+    w->policy_rules = calloc(POLICY_RULES_MAX, sizeof *w->policy_rules);
+    w->tx = calloc(PORT_MAX + 1, sizeof *w->tx);
+    return w->counters && w->icmp_rate && w->punt_rate && w->packet_in_rate && w->rules &&
+                   w->policy_rules && w->tx
+               ? 0
+               : -ENOMEM;
+}
+
+void worker_memory_free(struct worker *w)
+{
+    free(w->counters);
+    free(w->icmp_rate);
+    free(w->punt_rate);
+    free(w->packet_in_rate);
+    free(w->rules);
+    free(w->policy_rules);
+    free(w->tx);
+}
+
 static int worker_init(struct worker *w)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -184,16 +210,8 @@ static int worker_init(struct worker *w)
     snprintf(name, sizeof name, "injected%u", w->index);
     w->injected =
         rte_ring_create(name, RING_SIZE, (int)rte_socket_id(), RING_F_SP_ENQ | RING_F_SC_DEQ);
-    w->counters = calloc(PORT_MAX + 1, sizeof *w->counters);
-    w->icmp_rate = calloc(PORT_MAX + 1, sizeof *w->icmp_rate);
-    w->punt_rate = calloc(PORT_MAX + 1, sizeof *w->punt_rate);
-    w->packet_in_rate = calloc(PORT_MAX + 1, sizeof *w->packet_in_rate);
-    w->rules = calloc(RULES_MAX, sizeof *w->rules);
-    w->policy_rules = calloc(POLICY_RULES_MAX, sizeof *w->policy_rules);
-    w->tx = calloc(PORT_MAX + 1, sizeof *w->tx);
     w->polls = calloc(1, sizeof *w->polls);
-    if (!w->inbox || !w->injected || !w->counters || !w->icmp_rate || !w->punt_rate ||
-        !w->packet_in_rate || !w->rules || !w->policy_rules || !w->tx || !w->polls)
+    if (!w->inbox || !w->injected || !w->polls || worker_memory(w))
         return -ENOMEM;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
