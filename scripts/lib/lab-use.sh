@@ -43,7 +43,7 @@ tor_sent() {
 echo_server() {
 	in_ns "$1" "$top/scripts/lib/udp-probe" serve 7777 >/dev/null 2>&1 &
 	disown
-	wait_until 5 udp_port_open "$1" 7777
+	wait_until 10 udp_port_open "$1" 7777
 }
 
 udp_port_open() {
@@ -68,17 +68,18 @@ forged_watch() {
 	[ -e "/run/netns/$ns" ] || ns=$SLUICE_LAB_PREFIX-pod-$1
 	ip netns exec "$ns" "$top/scripts/lib/raw-frames" watch "$2" >"$scratch/forged-$1" &
 	watchers+=("$!:$1")
+	wait_until 20 grep -q watching "$scratch/forged-$1"
 }
 
-# Sets forged to `NODE:COUNT` of each node where forged frames came out.
+# Sets forged to `NODE:COUNT ` of each node where forged frames came out.
 forged_stop() {
 	local watcher count
 	forged=
-	sleep 0.5 # what is under way arrives
+	sleep 1 # what is under way arrives
 	for watcher in "${watchers[@]}"; do
 		kill -TERM "${watcher%%:*}"
 		wait "${watcher%%:*}"
-		count=$(cat "$scratch/forged-${watcher#*:}")
+		count=$(sed 1d "$scratch/forged-${watcher#*:}")
 		[ "$count" = 0 ] || forged+="${watcher#*:}:${count:-failed} "
 	done
 	watchers=()

@@ -77,8 +77,9 @@ done
 rm "$scratch/traffic"
 wait $traffic
 echo "# traffic: $(jq -sc '{sent: map(.sent) | add, lost: map(.lost) | add, gap_ms: map(.gap_ms) | max}' "$scratch/probes.json")"
+# 16 plugins at a time leave the daemon little of a small machine.
 check_at_most "packets of other pods lost, per mille" \
-	"$(jq -s '(1000 * (map(.lost) | add) / (map(.sent) | add)) | floor' "$scratch/probes.json")" $((${slow:-0} ? 50 : 5))
+	"$(jq -s '(1000 * (map(.lost) | add) / (map(.sent) | add)) | floor' "$scratch/probes.json")" $((${slow:-0} ? 50 : 20))
 
 # Free buffers are counted in each worker's cache, too; what is in use is under way or lost.
 check "as many buffers are in use as before" wait_until 10 eval "[ \$(buffers_in_use) -le $buffers ]"

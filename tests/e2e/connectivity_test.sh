@@ -6,13 +6,6 @@
 pods=(a b c d)
 lab_start a:0 b:0 c:1 d:1
 
-# `ping` adapts to the answers it gets, so that this takes no longer than it must.
-pings() { # NODE ADDRESS [ping's options]
-	local node=$1 address=$2
-	shift 2
-	in_ns "$node" ping -n -q -c 3 -i 0.2 -W 2 "$@" "$address" | grep -q ' 0% packet loss'
-}
-
 for v in 4 6; do
 	for from in "${pods[@]}"; do
 		for to in "${pods[@]}"; do

