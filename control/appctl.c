@@ -3,17 +3,24 @@
 
 #include "control/appctl.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "control/attachments.h"
 #include "control/openflow/openflow.h"
 #include "control/rules.h"
+#include "control/uplinks.h"
 #include "coverage.h"
 #include "dataplane/dataplane.h"
 #include "memory.h"
 #include "openvswitch/dynamic-string.h"
 #include "simap.h"
 #include "unixctl.h"
+#include "util.h"
+
+#define FRAME_MAX 9234 // an MTU of 9216 with its Ethernet header and a tag
 
 static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], void *aux)
 {
@@ -43,9 +50,84 @@ static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], 
     ds_destroy(&out);
 }
 
+// By number or by name; PORT_NONE if there is none.
+static uint16_t find_port(const char *text)
+{
+    int number;
+
+    if (str_to_int(text, 10, &number))
+        return number > 0 && number <= PORT_MAX && dp_port_get(number) ? number : PORT_NONE;
+    if (!strcasecmp(text, "local"))
+        return dp_port_get(PORT_HOST) ? PORT_HOST : PORT_NONE;
+    for (uint16_t no = 1; no <= PORT_MAX; no++) {
+        if (dp_port_get(no) && !strcmp(dp_port_get(no)->params.name, text))
+            return no;
+    }
+    return PORT_NONE;
+}
+
+// Digits of a frame, spaces between them.
+static int parse_hex(const char *text, void **frame, size_t *size, char **error)
+{
+    uint8_t *bytes = xmalloc(FRAME_MAX);
+    unsigned digit, n = 0;
+
+    for (; *text; text++) {
+        if (*text == ' ' || *text == '\n')
+            continue;
+        digit = hexit_value(*text);
+        if (digit > 15 || n == 2 * FRAME_MAX) {
+            free(bytes);
+            *error = xasprintf("\"%.16s\" is no frame in hexadecimal digits", text);
+            return -EINVAL;
+        }
+        bytes[n / 2] = n % 2 ? bytes[n / 2] << 4 | digit : digit;
+        n++;
+    }
+    *frame = bytes;
+    *size = n / 2;
+    return 0;
+}
+
+static bool is_hex(const char *text)
+{
+    return text[strspn(text, "0123456789abcdefABCDEF \n")] == '\0';
+}
+
+// sluice/trace PORT HEX, PORT FLOW or FLOW
+static void trace(struct unixctl_conn *conn, int argc, const char *argv[], void *aux)
+{
+    const char *what = argv[argc - 1];
+    char *error = NULL, *text = NULL;
+    uint16_t port = PORT_NONE;
+    void *frame = NULL;
+    size_t size;
+    int err;
+
+    (void)aux;
+    err = is_hex(what) ? parse_hex(what, &frame, &size, &error)
+                       : openflow_compose(what, &port, &frame, &size, &error);
+    if (!err && argc == 3)
+        port = find_port(argv[1]);
+    if (!err && (port == PORT_NONE || dp_port_get(port) == NULL)) {
+        error = xasprintf("no such port; give PORT or in_port, see `sluicectl ports`");
+        err = -ENODEV;
+    }
+    if (!err)
+        err = dp_trace(port, frame, size, &text);
+    if (err)
+        unixctl_command_reply_error(conn, error ? error : ovs_strerror(-err));
+    else
+        unixctl_command_reply(conn, text);
+    free(frame);
+    free(error);
+    free(text);
+}
+
 void appctl_init(void)
 {
     unixctl_command_register("sluice/dump-rules", "", 0, 0, dump_rules, NULL);
+    unixctl_command_register("sluice/trace", "[port] frame|flow", 1, 2, trace, NULL);
     coverage_init();
 }
 
