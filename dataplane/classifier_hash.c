@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Rules in hash tables, one for each mask: a packet is looked up in each, the table with the best
-// rule first, until no table that is left can have a better one than was found.
+// Rules in hash tables, one for each mask. A packet is looked up in each, the table with the best
+// rule first, until no table that is left can have a better one than was found; or, if they are
+// many, in those that a sieve lets pass.
 //
 // One writer; readers meanwhile. A slot of a table holds the first of the rules that have the same
 // spec and mask, the others follow it by order. A slot that once was taken is never passed over as
@@ -14,6 +15,10 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/classifier_internal.h"
+#include "dataplane/classifier_sieve.h"
+
+// With more tables than this a sieve costs less than looking into all of them.
+#define SIEVE_TABLES 6
 
 // A slot: a rule's address, and above it 16 bits of its hash.
 #define SLOT_EMPTY   UINT64_C(0)
@@ -42,7 +47,8 @@ struct mask_table {
     uint64_t bound;      // no rule's order + 1 is higher
     bool stale;          // the bound may be too high
     int pins;
-    uint32_t at[KEY_CLASSES]; // where in the lists
+    uint32_t at[KEY_CLASSES];     // where in the lists
+    uint32_t number[KEY_CLASSES]; // in the sieves
 };
 
 struct mask_list {
@@ -182,6 +188,72 @@ static void table_words(struct mask_table *table)
     }
 }
 
+// The bytes that tables of the list look at, but for those that all packets of the class share.
+static void list_bytes(const struct mask_list *list, enum key_class class,
+                       bool used[sizeof(struct match_key)])
+{
+    memset(used, 0, sizeof(struct match_key));
+    for (uint32_t i = 0; i < list->n; i++) {
+        const uint32_t *mask = key_words(&list->entry[i].table->mask);
+
+        for (unsigned b = 0; b < sizeof(struct match_key); b++)
+            if (((const uint8_t *)mask)[b] && !word_implied(class, b / 4, mask[b / 4]))
+                used[b] = true;
+    }
+}
+
+static void sieve_publish(struct mask_set *set, enum key_class class, struct sieve *sieve)
+{
+    struct sieve *old = set->sieve[class];
+
+    store_release(&set->sieve[class], sieve);
+    if (old)
+        memory_retire(set->memory, old, old->size, NULL);
+}
+
+// Makes a sieve of all tables for packets of the class; without memory there is none.
+static void sieve_make(struct mask_set *set, enum key_class class)
+{
+    const struct mask_list *list = set->list[class];
+    bool used[sizeof(struct match_key)];
+    struct sieve *sieve;
+
+    list_bytes(list, class, used);
+    sieve = sieve_new(set->memory, used, list->n + list->n / 4 + 1);
+    for (uint32_t i = 0; i < list->n && sieve; i++) {
+        struct mask_table *table = list->entry[i].table;
+
+        table->number[class] = i;
+        sieve_add_table(sieve, i, table, &table->mask);
+        for (uint32_t s = 0; s <= table->slots->mask; s++)
+            if (table->slots->slot[s] > SLOT_DELETED)
+                sieve_add_spec(sieve, i, &table->mask, &slot_rule(table->slots->slot[s])->spec);
+    }
+    sieve_publish(set, class, sieve);
+}
+
+// Adds the table, which is in the list, to the class's sieve.
+static void sieve_admit(struct mask_set *set, enum key_class class, struct mask_table *table)
+{
+    struct sieve *sieve = set->sieve[class];
+    uint32_t number = 0;
+
+    if (!sieve)
+        return;
+    while (number < sieve_max(sieve) && sieve->table[number])
+        number++;
+    if (number == sieve_max(sieve)) {
+        sieve_make(set, class);
+        return;
+    }
+    table->number[class] = number;
+    sieve_add_table(sieve, number, table, &table->mask);
+    for (unsigned b = 0; b < sizeof(struct match_key); b++)
+        if (((uint8_t *)&table->mask)[b] && !memchr(sieve->byte, (int)b, sieve->n_bytes) &&
+            !word_implied(class, b / 4, key_words(&table->mask)[b / 4]))
+            set->sieve_blind = set->untidy = true;
+}
+
 static struct mask_table *table_new(struct mask_set *set, const struct match_key *mask,
                                     unsigned class)
 {
@@ -204,9 +276,12 @@ static struct mask_table *table_new(struct mask_set *set, const struct match_key
     table->next = *bucket;
     *bucket = table;
     set->n_masks++;
+    set->untidy = true;
     for (unsigned c = 0; c < KEY_CLASSES; c++)
-        if (in_list(class, c))
+        if (in_list(class, c)) {
             list_append(set, c, table);
+            sieve_admit(set, c, table);
+        }
     return table;
 }
 
@@ -272,8 +347,11 @@ int mask_set_insert(struct mask_set *set, struct cls_rule *rule, struct mask_tab
         if (in_list(class, c)) {
             set->untidy |= table->at[c] && set->list[c]->entry[table->at[c] - 1].bound < bound;
             list_raise(set->list[c], table->at[c], bound);
+            if (set->sieve[c])
+                sieve_add_spec(set->sieve[c], table->number[c], &table->mask, &rule->spec);
         }
-    table->bound = RTE_MAX(table->bound, bound);
+    if (table->bound < bound)
+        __atomic_store_n(&table->bound, bound, __ATOMIC_RELAXED);
     slot = slot_find(table, rule);
     if (*slot <= SLOT_DELETED) {
         table->n++;
@@ -324,6 +402,7 @@ void mask_set_remove(struct mask_set *set, struct cls_rule *rule)
     if (table->bound == rule->order + 1 || !table->n)
         table->stale = set->untidy = true;
     set->n_rules--;
+    set->untidy |= ++set->n_removed > set->n_rules;
 }
 
 static uint64_t table_bound(const struct mask_table *table)
@@ -344,6 +423,9 @@ static void table_retire(struct mask_set *set, struct mask_table *table)
         from = &(*from)->next;
     *from = table->next;
     set->n_masks--;
+    for (unsigned c = 0; c < KEY_CLASSES; c++)
+        if (in_list(table->class, c) && set->sieve[c])
+            sieve_del_table(set->sieve[c], table->number[c]);
     memory_retire(set->memory, table->slots, SLOTS_SIZE(table->slots->mask + 1), NULL);
     memory_retire(set->memory, table, sizeof *table, NULL);
 }
@@ -381,6 +463,20 @@ static struct mask_list *list_new(struct mask_set *set, enum key_class class,
     return list;
 }
 
+static void tidy_sieves(struct mask_set *set)
+{
+    bool again = set->sieve_blind || set->n_removed > set->n_rules;
+
+    for (unsigned c = 0; c < KEY_ODD; c++)
+        if (set->list[c]->n <= SIEVE_TABLES / 2 && set->sieve[c])
+            sieve_publish(set, c, NULL);
+        else if (set->sieve[c] ? again : set->list[c]->n > SIEVE_TABLES)
+            sieve_make(set, c);
+    if (again)
+        set->n_removed = 0;
+    set->sieve_blind = false;
+}
+
 void mask_set_tidy(struct mask_set *set)
 {
     struct mask_table **tables = calloc(set->n_masks + 1, sizeof *tables);
@@ -392,7 +488,7 @@ void mask_set_tidy(struct mask_set *set)
     for (unsigned b = 0; b < MASK_BUCKETS; b++)
         for (struct mask_table *table = set->bucket[b]; table; table = table->next) {
             if (table->stale)
-                table->bound = table_bound(table);
+                __atomic_store_n(&table->bound, table_bound(table), __ATOMIC_RELAXED);
             table->stale = false;
             tables[n++] = table;
             n_unused += table_unused(table);
@@ -415,6 +511,7 @@ void mask_set_tidy(struct mask_set *set)
     }
     while (n_unused--)
         table_retire(set, tables[--n]);
+    tidy_sieves(set);
     set->untidy = false;
 out:
     free(tables);
@@ -435,9 +532,12 @@ void mask_set_fini(struct mask_set *set)
             slots_free(set->memory, table->slots);
             memory_free(set->memory, table, sizeof *table);
         }
-    for (unsigned c = 0; c < KEY_CLASSES; c++)
+    for (unsigned c = 0; c < KEY_CLASSES; c++) {
         if (set->list[c])
             memory_free(set->memory, set->list[c], LIST_SIZE(set->list[c]->max));
+        if (set->sieve[c])
+            memory_free(set->memory, set->sieve[c], set->sieve[c]->size);
+    }
     mask_set_init(set, set->memory, set->next_offset);
 }
 
@@ -500,84 +600,157 @@ static inline struct cls_rule *chain_visible(const struct mask_set *set, struct 
     return rule;
 }
 
-// Looks keys up in one table: those whose hit so far may be bettered.
-static void table_lookup(const struct mask_set *set, const struct mask_table *table,
-                         unsigned n_words, uint64_t bound, uint64_t version,
-                         const struct match_key *const keys[], unsigned n, struct cls_rule *hits[],
-                         uint64_t best[])
+// What is to be looked up: a key in a table.
+struct query {
+    const struct mask_table *table;
+    const struct slots *slots;
+    uint32_t hash, at;
+    uint64_t slot;
+    uint8_t key;
+};
+#define QUERIES_MAX 128
+
+struct queries {
+    const struct mask_set *set;
+    const struct match_key *const *keys;
+    struct cls_rule **hits;
+    uint64_t version;
+    uint64_t best[CLS_BURST]; // order + 1 of the hits
+    bool all_words;
+    unsigned n;
+    struct query query[QUERIES_MAX];
+};
+
+static void queries_init(struct queries *q, const struct mask_set *set, enum key_class class,
+                         uint64_t version, const struct match_key *const keys[], unsigned n,
+                         struct cls_rule *hits[])
 {
-    const struct slots *slots = load_acquire(&table->slots);
-    uint32_t hash[CLS_BURST], at[CLS_BURST];
-    uint64_t slot[CLS_BURST];
-    uint8_t of[CLS_BURST];
-    unsigned m = 0, k = 0;
-
+    q->set = set;
+    q->keys = keys;
+    q->hits = hits;
+    q->version = version;
+    q->all_words = class == KEY_ODD;
+    q->n = 0;
     for (unsigned i = 0; i < n; i++)
-        if (best[i] < bound) {
-            hash[m] = hash_key(table, keys[i]);
-            rte_prefetch0(&slots->slot[hash[m] & slots->mask]);
-            of[m++] = (uint8_t)i;
-        }
-    for (unsigned j = 0; j < m; j++) {
-        uint32_t to = hash[j];
-        uint64_t found = probe(slots, hash[j], &to);
+        q->best[i] = hits[i] ? hits[i]->order + 1 : 0;
+}
 
-        if (found != SLOT_EMPTY) {
-            rte_prefetch0(slot_rule(found));
-            rte_prefetch0(RTE_PTR_ADD(slot_rule(found), RTE_CACHE_LINE_SIZE));
-            slot[k] = found;
-            at[k] = to;
-            hash[k] = hash[j];
-            of[k++] = of[j];
+static inline void query_add(struct queries *q, const struct mask_table *table, unsigned key)
+{
+    struct query *query = &q->query[q->n++];
+
+    query->table = table;
+    query->slots = load_acquire(&table->slots);
+    query->hash = hash_key(table, q->keys[key]);
+    query->key = (uint8_t)key;
+    rte_prefetch0(&query->slots->slot[query->hash & query->slots->mask]);
+}
+
+// Each step for all of them, so that what one waits for is fetched while others go on.
+static void queries_run(struct queries *q)
+{
+    unsigned n = 0;
+
+    for (unsigned j = 0; j < q->n; j++) {
+        struct query *query = &q->query[j];
+
+        query->at = query->hash;
+        query->slot = probe(query->slots, query->hash, &query->at);
+        if (query->slot != SLOT_EMPTY) {
+            rte_prefetch0(slot_rule(query->slot));
+            rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), RTE_CACHE_LINE_SIZE));
+            q->query[n++] = *query;
         }
     }
-    for (unsigned j = 0; j < k; j++) {
-        struct cls_rule *rule = slot_rule(slot[j]);
-        unsigned i = of[j];
+    for (unsigned j = 0; j < n; j++) {
+        struct query *query = &q->query[j];
+        struct cls_rule *rule = slot_rule(query->slot);
+        unsigned words = q->all_words ? query->table->n_all : query->table->n_words;
 
-        while (rule && unlikely(!key_matches(table, n_words, keys[i], rule))) {
-            at[j]++;
-            rule = slot_rule(probe(slots, hash[j], &at[j]));
+        while (rule && unlikely(!key_matches(query->table, words, q->keys[query->key], rule))) {
+            query->at++;
+            rule = slot_rule(probe(query->slots, query->hash, &query->at));
         }
-        rule = chain_visible(set, rule, version);
-        if (rule && rule->order + 1 > best[i]) {
-            hits[i] = rule;
-            best[i] = rule->order + 1;
+        rule = chain_visible(q->set, rule, q->version);
+        if (rule && rule->order + 1 > q->best[query->key]) {
+            q->hits[query->key] = rule;
+            q->best[query->key] = rule->order + 1;
         }
     }
+    q->n = 0;
+}
+
+// Keys whose hit so far may be bettered, in one table.
+static void query_table(struct queries *q, const struct mask_table *table, uint64_t bound,
+                        unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (q->best[i] < bound)
+            query_add(q, table, i);
+    queries_run(q);
+}
+
+// In all tables of the list, until none that is left has a better rule.
+static void query_list(struct queries *q, const struct mask_list *list, unsigned n)
+{
+    uint32_t n_tables = load_acquire(&list->n);
+
+    for (uint32_t t = 0; t < n_tables; t++) {
+        uint64_t worst = UINT64_MAX;
+
+        for (unsigned i = 0; i < n; i++)
+            worst = RTE_MIN(worst, q->best[i]);
+        if (worst >= __atomic_load_n(&list->entry[t].bounds, __ATOMIC_RELAXED))
+            return;
+        query_table(q, list->entry[t].table,
+                    __atomic_load_n(&list->entry[t].bound, __ATOMIC_ACQUIRE), n);
+    }
+}
+
+static void query_sieved(struct queries *q, const struct sieve *sieve, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        for (uint32_t part = 0; part < sieve->stride; part++) {
+            sieve_bits tables = sieve_tables(sieve, q->keys[i], part);
+
+            for (unsigned w = 0; w < SIEVE_BITS / 64; w++)
+                for (uint64_t bits = tables[w]; bits; bits &= bits - 1) {
+                    const struct mask_table *table = load_acquire(
+                        &sieve
+                             ->table[part * SIEVE_BITS + w * 64 + (unsigned)__builtin_ctzll(bits)]);
+
+                    if (!table || q->best[i] >= __atomic_load_n(&table->bound, __ATOMIC_RELAXED))
+                        continue;
+                    query_add(q, table, i);
+                    if (q->n == QUERIES_MAX)
+                        queries_run(q);
+                }
+        }
+    queries_run(q);
 }
 
 void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
                        enum key_class class, uint64_t version, const struct match_key *const keys[],
                        unsigned n, struct cls_rule *hits[])
 {
-    uint64_t best[CLS_BURST];
+    struct queries q;
 
-    for (unsigned i = 0; i < n; i++)
-        best[i] = hits[i] ? hits[i]->order + 1 : 0;
-    table_lookup(set, table, class == KEY_ODD ? table->n_all : table->n_words, UINT64_MAX, version,
-                 keys, n, hits, best);
+    queries_init(&q, set, class, version, keys, n, hits);
+    query_table(&q, table, __atomic_load_n(&table->bound, __ATOMIC_RELAXED), n);
 }
 
 void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,
                      const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
 {
     const struct mask_list *list = load_acquire(&set->list[class]);
-    uint32_t n_tables = list ? load_acquire(&list->n) : 0;
-    uint64_t best[CLS_BURST], worst;
+    const struct sieve *sieve = load_acquire(&set->sieve[class]);
+    struct queries q;
 
-    for (unsigned i = 0; i < n; i++)
-        best[i] = hits[i] ? hits[i]->order + 1 : 0;
-    for (uint32_t t = 0; t < n_tables; t++) {
-        const struct mask_table *table = list->entry[t].table;
-
-        worst = UINT64_MAX;
-        for (unsigned i = 0; i < n; i++)
-            worst = RTE_MIN(worst, best[i]);
-        if (worst >= __atomic_load_n(&list->entry[t].bounds, __ATOMIC_RELAXED))
-            return;
-        table_lookup(set, table, class == KEY_ODD ? table->n_all : table->n_words,
-                     __atomic_load_n(&list->entry[t].bound, __ATOMIC_ACQUIRE), version, keys, n,
-                     hits, best);
-    }
+    if (!list || !load_acquire(&list->n))
+        return;
+    queries_init(&q, set, class, version, keys, n, hits);
+    if (sieve)
+        query_sieved(&q, sieve, n);
+    else
+        query_list(&q, list, n);
 }

@@ -65,13 +65,17 @@ void memory_collect(struct memory *memory, bool all);
 #define MASK_BUCKETS 256
 struct mask_table;
 struct mask_list;
+struct sieve;
 struct mask_set {
     struct memory *memory;
     size_t next_offset; // in cls_rule: the chain of rules with the same spec and mask
     struct mask_list *list[KEY_CLASSES]; // tables to search for packets of a class, best first
     struct mask_table *bucket[MASK_BUCKETS];
+    struct sieve *sieve[KEY_CLASSES]; // which of them; NULL: look into all, they are few
     uint32_t n_rules, n_masks;
-    bool untidy; // mask_set_tidy has something to do
+    uint32_t n_removed; // since the sieves were made; they let pass what was removed
+    bool sieve_blind;   // a sieve does not look at all bytes that it might
+    bool untidy;        // mask_set_tidy has something to do
 };
 
 void mask_set_init(struct mask_set *set, struct memory *memory, size_t next_offset);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What a classifier costs: cycles a lookup, in bursts of 32 of 4,096 packets that match random
+// rules, by hash tables alone and by what it is compiled to; times of changes and builds. Medians
+// of the rounds.
+//
+// usage: classifier_cycles [CPU]
+#include <arpa/inet.h>
+#include <err.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+
+#include "dataplane/classifier.h"
+#include "tests/unit/eal.h"
+
+enum { PACKETS = 4096, LOT = 32, ROUNDS = 201, RULES_LIMIT = 10000 };
+
+static struct cls_rule *rules;
+static struct match_key keys[PACKETS];
+
+static uint64_t random_state = 88172645463325252;
+
+static uint32_t random_u32(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)(random_state >> 32);
+}
+
+static void set_prefix(struct in6_addr *spec, struct in6_addr *mask, uint32_t address, unsigned len)
+{
+    uint32_t bits = len ? ~0u << (32 - len) : 0;
+
+    if (!len)
+        return;
+    memset(mask, 0xff, 12);
+    mask->s6_addr32[3] = htonl(bits);
+    spec->s6_addr16[5] = 0xffff;
+    spec->s6_addr32[3] = htonl(address & bits);
+}
+
+static void set_port(rte_be16_t *spec, rte_be16_t *mask, uint16_t port)
+{
+    *spec = htons(port);
+    *mask = 0xffff;
+}
+
+static struct cls_rule new_rule(unsigned i)
+{
+    struct cls_rule rule = {.remove_version = UINT64_MAX};
+
+    rule.spec.fields.eth_type = htons(RTE_ETHER_TYPE_IPV4);
+    rule.mask.fields.eth_type = 0xffff;
+    rule.order = (uint64_t)(random_u32() % 1000) << 32 | i;
+    return rule;
+}
+
+// One mask: a pod's address and a port.
+static struct cls_rule exact_rule(unsigned i)
+{
+    struct cls_rule rule = new_rule(i);
+
+    set_prefix(&rule.spec.fields.ip_dst, &rule.mask.fields.ip_dst, 10u << 24 | i, 32);
+    set_port(&rule.spec.fields.l4_dst, &rule.mask.fields.l4_dst, (uint16_t)random_u32());
+    return rule;
+}
+
+// Longest prefix wins.
+static struct cls_rule prefix_rule(unsigned i)
+{
+    struct cls_rule rule = new_rule(i);
+    unsigned len = 8 + random_u32() % 25;
+
+    set_prefix(&rule.spec.fields.ip_dst, &rule.mask.fields.ip_dst, random_u32(), len);
+    rule.order = (uint64_t)len << 32 | i;
+    return rule;
+}
+
+// A node's: to and from pods, services by port.
+static struct cls_rule node_rule(unsigned i)
+{
+    static const uint8_t lengths[] = {8, 16, 20, 24, 24, 28, 32, 32};
+    struct cls_rule rule = new_rule(i);
+    struct match_fields *spec = &rule.spec.fields, *mask = &rule.mask.fields;
+    uint32_t pod = 0x0a010a00 + random_u32() % 512;
+
+    set_prefix(&spec->ip_dst, &mask->ip_dst, pod, random_u32() % 4 ? 32 : 24);
+    set_prefix(&spec->ip_src, &mask->ip_src, random_u32(), lengths[random_u32() % 8]);
+    spec->ip_proto = random_u32() % 4 ? IPPROTO_TCP : IPPROTO_UDP;
+    mask->ip_proto = 0xff;
+    if (random_u32() % 4)
+        set_port(&spec->l4_dst, &mask->l4_dst, (uint16_t)(random_u32() % 10000));
+    return rule;
+}
+
+// Prefixes of all lengths on both sides, ports or any.
+static struct cls_rule random_rule(unsigned i)
+{
+    struct cls_rule rule = new_rule(i);
+    struct match_fields *spec = &rule.spec.fields, *mask = &rule.mask.fields;
+
+    set_prefix(&spec->ip_src, &mask->ip_src, random_u32(),
+               random_u32() % 3 ? 8 + random_u32() % 25 : 0);
+    set_prefix(&spec->ip_dst, &mask->ip_dst, random_u32(), 8 + random_u32() % 25);
+    spec->ip_proto = random_u32() % 2 ? IPPROTO_TCP : IPPROTO_UDP;
+    mask->ip_proto = 0xff;
+    if (random_u32() % 2)
+        set_port(&spec->l4_dst, &mask->l4_dst, (uint16_t)random_u32());
+    if (!(random_u32() % 8))
+        set_port(&spec->l4_src, &mask->l4_src, (uint16_t)random_u32());
+    return rule;
+}
+
+static void make_keys(unsigned n)
+{
+    for (unsigned k = 0; k < PACKETS; k++) {
+        const struct cls_rule *rule = &rules[random_u32() % n];
+        struct match_key key = {.fields = {.eth_type = htons(RTE_ETHER_TYPE_IPV4),
+                                           .ip_src.s6_addr16[5] = 0xffff,
+                                           .ip_dst.s6_addr16[5] = 0xffff,
+                                           .ip_proto = IPPROTO_UDP}};
+
+        key.fields.ip_src.s6_addr32[3] = random_u32();
+        key.fields.ip_dst.s6_addr32[3] = random_u32();
+        key.fields.l4_src = (uint16_t)random_u32();
+        key.fields.l4_dst = (uint16_t)random_u32();
+        for (unsigned w = 0; w < MATCH_KEY_WORDS; w++)
+            ((uint32_t *)&keys[k])[w] =
+                (((uint32_t *)&key)[w] & ~((const uint32_t *)&rule->mask)[w]) |
+                ((const uint32_t *)&rule->spec)[w];
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static double cycles(const struct classifier *cls)
+{
+    static double rounds[ROUNDS];
+    unsigned missed = 0;
+
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        uint64_t start = rte_rdtsc();
+
+        for (unsigned k = 0; k < PACKETS; k += LOT) {
+            const struct match_key *at[LOT];
+            struct cls_rule *hits[LOT];
+
+            for (unsigned i = 0; i < LOT; i++)
+                at[i] = &keys[k + i];
+            cls_lookup(cls, 0, at, LOT, hits);
+            for (unsigned i = 0; i < LOT; i++)
+                missed += !hits[i];
+        }
+        rounds[r] = (double)(rte_rdtsc() - start) / PACKETS;
+    }
+    if (missed)
+        errx(1, "%u lookups found nothing", missed);
+    qsort(rounds, ROUNDS, sizeof rounds[0], by_value);
+    return rounds[ROUNDS / 2];
+}
+
+static double since_us(uint64_t start)
+{
+    return (double)(rte_rdtsc() - start) * 1e6 / (double)rte_get_tsc_hz();
+}
+
+static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n)
+{
+    struct classifier *cls = cls_new(kind, (size_t)256 << 20);
+    struct classifier_stats stats;
+    uint64_t start = rte_rdtsc();
+    double insert_us, hash;
+    char *error;
+
+    for (unsigned i = 0; i < n; i++)
+        rules[i] = make(i);
+    start = rte_rdtsc();
+    for (unsigned i = 0; i < n; i++)
+        if (cls_insert(cls, &rules[i], &error))
+            errx(1, "%s", error);
+    insert_us = since_us(start) / n;
+    make_keys(n);
+    cls_poll(cls);
+    hash = cycles(cls);
+    for (unsigned i = 0; i < 120000 && cls_poll(cls); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    cls_stats(cls, &stats);
+    printf("%-10s %6u %6u %10.1f %10.1f %-6s %9.1f %10.2f %10.0f\n", kind, n, stats.masks, hash,
+           cycles(cls), stats.structure, (double)stats.build_us_last / 1000, insert_us,
+           (double)stats.bytes / n);
+    for (unsigned i = 0; i < n; i++)
+        cls_remove(cls, &rules[i]);
+    cls_free(cls);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        struct cls_rule (*make)(unsigned);
+    } kinds[] = {{"exact", exact_rule},
+                 {"prefix", prefix_rule},
+                 {"node", node_rule},
+                 {"random", random_rule}};
+    cpu_set_t cpus;
+
+    if (eal_start(1024) < 0)
+        errx(1, "DPDK does not start");
+    if (argc > 1) {
+        CPU_ZERO(&cpus);
+        CPU_SET(atoi(argv[1]), &cpus);
+        sched_setaffinity(0, sizeof cpus, &cpus);
+    }
+    rules = aligned_alloc(64, RULES_LIMIT * sizeof *rules);
+    printf("%-10s %6s %6s %10s %10s %-6s %9s %10s %10s\n", "rules", "n", "masks", "hash cyc",
+           "cycles", "as", "build ms", "insert us", "bytes/rule");
+    for (unsigned k = 0; k < RTE_DIM(kinds); k++)
+        for (unsigned n = 10; n <= RULES_LIMIT; n *= 10)
+            measure(kinds[k].name, kinds[k].make, n);
+    return 0;
+}
