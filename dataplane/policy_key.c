@@ -66,7 +66,7 @@ void policy_key4(struct policy_packet *pp, uint16_t in_port)
     fill4(pp, ip);
 }
 
-// Behind the extension headers (RFC 8200 section 4). An atomic fragment (RFC 6946) is none.
+// Behind the extension headers (RFC 8200 section 4).
 static enum drop_reason fill6_chain(struct policy_packet *pp, const uint8_t *base, uint8_t proto)
 {
     struct match_fields *f = &pp->key.fields;
@@ -82,18 +82,24 @@ static enum drop_reason fill6_chain(struct policy_packet *pp, const uint8_t *bas
             proto = base[at];
             at += 8 + base[at + 1] * 8u;
             break;
-        case IPPROTO_FRAGMENT:
+        case IPPROTO_AH: // RFC 4302 section 2.2: its length is in units of 4 bytes
             if (at + 8 > l3_len)
                 return DROP_ipv6_header;
             proto = base[at];
-            // Offset and "more fragments".
-            if ((base[at + 2] << 8 | base[at + 3]) & 0xfff9)
+            at += 8 + base[at + 1] * 4u;
+            break;
+        case IPPROTO_FRAGMENT:
+            if (at + 8 > l3_len)
+                return DROP_ipv6_header;
+            // An atomic fragment (RFC 6946) is none: offset, reserved bits, "more" are 0.
+            if (base[at + 2] | base[at + 3])
                 f->ip_frag |= IP_FRAG_ANY;
             if ((base[at + 2] << 8 | base[at + 3]) & 0xfff8) {
                 f->ip_frag |= IP_FRAG_LATER;
-                f->ip_proto = proto;
+                f->ip_proto = IPPROTO_FRAGMENT; // what follows is in the first one
                 return DROP_N;
             }
+            proto = base[at];
             at += 8;
             break;
         default:
@@ -149,7 +155,8 @@ static enum drop_reason fill_arp(struct policy_packet *pp, const struct rte_arp_
     f->ip_src.s6_addr32[2] = f->ip_dst.s6_addr32[2] = RTE_BE32(0xffff);
     f->ip_src.s6_addr32[3] = arp->arp_data.arp_sip;
     f->ip_dst.s6_addr32[3] = arp->arp_data.arp_tip;
-    f->ip_proto = (uint8_t)rte_be_to_cpu_16(arp->arp_opcode);
+    if (rte_be_to_cpu_16(arp->arp_opcode) <= 0xff) // a rule cannot say more
+        f->ip_proto = (uint8_t)rte_be_to_cpu_16(arp->arp_opcode);
     f->arp_sha = arp->arp_data.arp_sha;
     f->arp_tha = arp->arp_data.arp_tha;
     return DROP_N;
