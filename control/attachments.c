@@ -79,6 +79,7 @@ static void shut(struct attached *a)
     a->up = false;
     remove_rules(a->forwards);
     remove_rules(a->guards);
+    rules_settle();
     if (dp_port_get(port) && dp_port_del(port, &error))
         log_and_free("port not closed", a, error);
 }

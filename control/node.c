@@ -262,7 +262,7 @@ static int start(struct node *node, char **error)
         return err;
     }
     node->netdevs = true;
-    rules_init(config->offload);
+    rules_init(config->offload, config->mtu);
     // The operator's rules before any port: no packet goes by others.
     err = openflow_open(config, node->state, error);
     // The pods before the uplinks: a ToR must not be told that a pod is unreachable which is only

@@ -9,42 +9,59 @@
 #include <string.h>
 
 #include "dataplane/dataplane.h"
+#include "openvswitch/vlog.h"
 #include "util.h"
 
 #define RULE_PRIORITY 100
 
+VLOG_DEFINE_THIS_MODULE(rules);
+
+// How long a detach waits for a NIC to let go, and an attach for it to take, where it must.
+#define REMOVE_MS  200
+#define REQUIRE_MS 2000
+#define STOP_MS    2000
+
 static enum config_offload offload_mode;
+static unsigned node_mtu;
 static struct held_rule *rules_head;
 static uint64_t next_sequence;
 static size_t n_in_table[RULE_TABLE_N];
 
-static int offload_port(uint16_t port, uint16_t *ethdev, const char **why)
+static int offload_port(uint16_t port, struct offload_port *offload)
 {
     const struct dp_port_info *info = dp_port_get(port);
 
     if (info == NULL)
-        *why = "the port is not open";
+        offload->why = "the port is not open";
     else if (info->driver == DP_DRIVER_AF_XDP)
-        *why = "af_xdp has no transfer rules";
+        offload->why = "af_xdp has no transfer rules";
     else if (info->driver == DP_DRIVER_AF_PACKET)
-        *why = "af_packet has no transfer rules";
+        offload->why = "af_packet has no transfer rules";
     else {
-        *ethdev = info->ethdev;
+        offload->ethdev = info->ethdev;
+        // NICs do not look at sizes; software fragments, or tells the sender.
+        if (info->params.mtu < node_mtu)
+            offload->no_output = "it sends to a port whose MTU is smaller than the node's";
         return 0;
     }
     return -ENODEV;
 }
 
-void rules_init(enum config_offload mode)
+void rules_init(enum config_offload mode, unsigned mtu)
 {
     static const enum offload_mode modes[] = {
         [CONFIG_OFFLOAD_OFF] = OFFLOAD_OFF,
         [CONFIG_OFFLOAD_AUTO] = OFFLOAD_AUTO,
         [CONFIG_OFFLOAD_REQUIRE] = OFFLOAD_REQUIRE,
     };
+    int err;
 
     offload_mode = mode;
+    node_mtu = mtu;
     offload_init(modes[mode], offload_port);
+    err = offload_start();
+    if (err)
+        VLOG_WARN("rules go into the NIC in the control thread error=%s", ovs_strerror(-err));
 }
 
 void rules_fini(void)
@@ -56,6 +73,13 @@ void rules_fini(void)
         free(rules_head);
         rules_head = next;
     }
+    offload_settle(false, STOP_MS);
+    offload_stop();
+}
+
+void rules_settle(void)
+{
+    offload_settle(false, REMOVE_MS);
 }
 
 int rules_add(const struct rule *rule, struct held_rule **held, char **error)
@@ -76,6 +100,8 @@ int rules_add(const struct rule *rule, struct held_rule **held, char **error)
     n_in_table[rule->table]++;
     added->offload = offload_add(rule);
 
+    if (offload_mode == CONFIG_OFFLOAD_REQUIRE)
+        offload_settle(true, REQUIRE_MS);
     if (offload_mode == CONFIG_OFFLOAD_REQUIRE && !offload_in_nic(added->offload)) {
         char match[256];
 

@@ -15,14 +15,17 @@ struct held_rule {
     struct offload_rule *offload;
 };
 
-// offload: require makes rules_add fail for a rule that cannot be in the NIC.
-void rules_init(enum config_offload mode);
+// offload: require makes rules_add fail for a rule that cannot be in the NIC. `mtu`: the node's.
+void rules_init(enum config_offload mode, unsigned mtu);
 // Takes all rules out of the NIC and forgets them. The software's go with dp_fini, all at once.
 void rules_fini(void);
 // -ENOTSUP: `offload: require` and the NIC does not take it. Else what dp_rule_add says.
 int rules_add(const struct rule *rule, struct held_rule **held, char **error);
 // NULL is fine.
 void rules_remove(struct held_rule *held);
+// Before a port is closed: waits until the NIC has no rule any more of those that were removed, or
+// until it has taken too long.
+void rules_settle(void);
 
 // All of them, ordered by table, priority (highest first) and age. The caller frees the array, not
 // the rules.

@@ -81,12 +81,25 @@ static void address_family(const struct in6_addr *spec, const struct in6_addr *m
         *family = FAMILY_IPV4;
 }
 
+// Piecewise linear: where each piece begins, and how many priorities share a level in it.
+unsigned flow_level(uint16_t priority)
+{
+    static const struct {
+        uint32_t begin, step;
+    } pieces[] = {{0, 1}, {4096, 64}, {30720, 1}, {34816, 64}, {64512, 1}, {65536, 1}};
+    unsigned level = 0, i;
+
+    for (i = 0; priority >= pieces[i + 1].begin; i++)
+        level += (pieces[i + 1].begin - pieces[i].begin) / pieces[i].step;
+    return level + (priority - pieces[i].begin) / pieces[i].step;
+}
+
 static int find_family(const struct match *match, enum family *family, char **error)
 {
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
     bool any_ip = !is_zero(&mask->ip_src, sizeof(mask->ip_src)) ||
                   !is_zero(&mask->ip_dst, sizeof(mask->ip_dst)) || mask->ip_proto || mask->ip_tos ||
-                  mask->l4_src || mask->l4_dst;
+                  mask->l4_src || mask->l4_dst || mask->tcp_flags || mask->ip_frag;
     enum family of_type = FAMILY_NONE, of_src = FAMILY_NONE, of_dst = FAMILY_NONE;
 
     if (mask->eth_type == RTE_BE16(0xffff) && spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
@@ -110,6 +123,21 @@ static int find_family(const struct match *match, enum family *family, char **er
     if ((of_src != FAMILY_NONE && of_src != *family) ||
         (of_dst != FAMILY_NONE && of_dst != *family))
         return refuse(error, "it matches IPv4 and IPv6 at once, which no packet is");
+    return 0;
+}
+
+// What packets in a NIC's later groups never are or have.
+static int check_fields(const struct match *match, char **error)
+{
+    const struct match_fields *spec = &match->spec, *mask = &match->mask;
+
+    if (mask->metadata || !is_zero(mask->reg, sizeof(mask->reg)))
+        return refuse(error, "it matches metadata or registers, which NIC rules do not have");
+    if (!rte_is_zero_ether_addr(&mask->arp_sha) || !rte_is_zero_ether_addr(&mask->arp_tha))
+        return refuse(error, "it matches ARP, which is software's");
+    // Of fragments it can be said only that there are none.
+    if (spec->ip_frag || mask->ip_frag == IP_FRAG_LATER)
+        return refuse(error, "it matches fragments, which are software's");
     return 0;
 }
 
@@ -148,8 +176,14 @@ static int add_ethernet(const struct match *match, enum family family, struct fl
     return 0;
 }
 
-static void add_ip(const struct match *match, enum family family, bool l4, struct flow *flow)
+static bool has_l4(const struct match *match)
 {
+    return match->mask.l4_src || match->mask.l4_dst || match->mask.tcp_flags;
+}
+
+static void add_ip(const struct match *match, enum family family, struct flow *flow)
+{
+    bool l4 = has_l4(match);
     const struct match_fields *field[2] = {&match->spec, &match->mask};
 
     if (family == FAMILY_IPV4) {
@@ -163,12 +197,10 @@ static void add_ip(const struct match *match, enum family family, bool l4, struc
             if (!l4)
                 header[n]->next_proto_id = field[n]->ip_proto;
         }
-        if (l4) {
-            // Later fragments have no ports, and NICs differ in what they take for those of the
-            // first.
+        // Later fragments have no ports, and NICs differ in what they take for those of the first.
+        if (l4 || match->mask.ip_frag)
             header[1]->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
-            flow->narrowed = true;
-        }
+        flow->narrowed = l4 && !match->mask.ip_frag;
     } else {
         unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_IPV6);
         struct rte_ipv6_hdr *header[2] = {&flow->spec[i].ipv6.hdr, &flow->mask[i].ipv6.hdr};
@@ -181,11 +213,7 @@ static void add_ip(const struct match *match, enum family family, bool l4, struc
             if (!l4)
                 header[n]->proto = field[n]->ip_proto;
         }
-        if (l4)
-            flow->mask[i].ipv6.has_frag_ext = 1;
-        // `proto` is the fixed header's next header; behind an extension header it is another.
-        if (match->mask.ip_proto)
-            flow->narrowed = true;
+        // Fragments, and what has other extension headers, the exceptions leave to software.
     }
 }
 
@@ -238,6 +266,12 @@ static int add_l4(const struct match *match, enum family family, struct flow *fl
         flow->spec[i].udp.hdr.dst_port = spec->l4_dst;
         flow->mask[i].udp.hdr.dst_port = mask->l4_dst;
     }
+    if (mask->tcp_flags && (type != RTE_FLOW_ITEM_TYPE_TCP || mask->tcp_flags & RTE_BE16(0xff00)))
+        return refuse(error, "it matches TCP flags that are not CWR to FIN");
+    if (mask->tcp_flags) {
+        flow->spec[i].tcp.hdr.tcp_flags = (uint8_t)rte_be_to_cpu_16(spec->tcp_flags);
+        flow->mask[i].tcp.hdr.tcp_flags = (uint8_t)rte_be_to_cpu_16(mask->tcp_flags);
+    }
     return 0;
 }
 
@@ -281,23 +315,63 @@ static void dec_ttl(struct flow *flow, enum flow_rewrite rewrite, enum family fa
     }
 }
 
-static int find_port(offload_port_fn *port_of, uint16_t port, uint16_t *ethdev, char **error)
+static int find_port(offload_port_fn *port_of, uint16_t no, struct offload_port *port, char **error)
 {
-    const char *why = "no such port";
-    int r = port_of(port, ethdev, &why);
+    int r;
 
-    if (r < 0 && asprintf(error, "port %u: %s", port, why) < 0) {
+    *port = (struct offload_port){.why = "no such port"};
+    r = port_of(no, port);
+    if (r < 0 && asprintf(error, "port %u: %s", no, port->why) < 0) {
         *error = NULL;
         return -ENOMEM;
     }
     return r;
 }
 
+static int add_output(const struct rule *rule, uint16_t no, bool in_port, offload_port_fn *port_of,
+                      struct flow *flow, char **error)
+{
+    struct offload_port port;
+    int r;
+
+    // In OpenFlow, what a port sent does not go back there, unless IN_PORT says so.
+    if (rule_table_is_policy(rule->table) && !in_port &&
+        (rule->match.in_port == PORT_NONE || rule->match.in_port == no))
+        return refuse(error, "it may send packets to the port that they came in by, which software "
+                             "prevents");
+    r = find_port(port_of, no, &port, error);
+    if (r < 0)
+        return r;
+    if (port.no_output)
+        return refuse(error, port.no_output);
+    flow->out_ethdev = port.ethdev;
+    flow->outputs = true;
+    flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id = port.ethdev;
+    return 0;
+}
+
+static void add_drop(struct flow *flow)
+{
+    unsigned n = flow->n_actions;
+
+    flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
+    flow->actions[n].conf = NULL; // it has none
+}
+
+static uint32_t jump_group(const struct rule *rule, const struct action *action, bool policy)
+{
+    if (action->type == ACTION_UPLINKS)
+        return RULE_TABLE_UPLINKS;
+    if (rule->table == RULE_TABLE_GUARD && policy)
+        return RULE_TABLE_POLICY;
+    return action->type == ACTION_NORMAL ? RULE_TABLE_FORWARD : action->table;
+}
+
 static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum family family,
-                       enum flow_rewrite rewrite, struct flow *flow, char **error)
+                       const struct flow_way *way, struct flow *flow, char **error)
 {
     bool modified = false, final = false;
-    int r;
+    int r = 0;
 
     for (unsigned i = 0; i < rule->n_actions; i++) {
         const struct action *action = &rule->actions[i];
@@ -307,93 +381,98 @@ static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum f
         switch (action->type) {
         case ACTION_SET_ETH_SRC:
         case ACTION_SET_ETH_DST:
-            set_mac(flow, rewrite, action->type == ACTION_SET_ETH_SRC, &action->mac);
+            set_mac(flow, way->rewrite, action->type == ACTION_SET_ETH_SRC, &action->mac);
             modified = true;
             break;
         case ACTION_DEC_TTL:
             if (family == FAMILY_NONE)
                 return refuse(error, "it decrements the TTL and does not match IPv4 or IPv6");
-            dec_ttl(flow, rewrite, family);
+            dec_ttl(flow, way->rewrite, family);
             modified = true;
             break;
         case ACTION_GOTO_TABLE:
+        case ACTION_NORMAL:
         case ACTION_UPLINKS:
             // The next group may not know what to do with the packet; software must then get it as
             // it was.
             if (modified)
                 return refuse(error, "it changes the packet and then goes on to another table");
             flow_add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group =
-                action->type == ACTION_UPLINKS ? RULE_TABLE_UPLINKS : action->table;
+                jump_group(rule, action, way->policy);
             final = true;
             break;
         case ACTION_OUTPUT:
-            r = find_port(port_of, action->port, &flow->out_ethdev, error);
+        case ACTION_IN_PORT:
+            if (action->type == ACTION_IN_PORT && rule->match.in_port == PORT_NONE)
+                return refuse(error, "it sends packets back, and does not say by which port");
+            r = add_output(rule, action->type == ACTION_OUTPUT ? action->port : rule->match.in_port,
+                           action->type == ACTION_IN_PORT, port_of, flow, error);
             if (r < 0)
                 return r;
-            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id =
-                flow->out_ethdev;
-            flow->outputs = true;
             final = true;
             break;
-        case ACTION_DROP: {
-            unsigned n = flow->n_actions;
-
-            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
-            flow->actions[n].conf = NULL; // it has none
+        case ACTION_DROP:
+            add_drop(flow);
             final = true;
             break;
-        }
         case ACTION_PUNT:
             return refuse(error, "it hands packets to the daemon");
         default:
             return refuse(error, "rules with this action stay in software");
         }
     }
-    if (!final)
+    // An operator's rule without an output drops (OpenFlow 1.5.1 section 5.8).
+    if (!final && !rule_table_is_policy(rule->table))
         return refuse(error, "it does not say where the packet goes");
+    if (!final)
+        add_drop(flow);
     return 0;
 }
 
-int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewrite rewrite,
+int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct flow_way *way,
                struct flow *flow, char **error)
 {
     const struct match *match = &rule->match;
-    bool l4 = match->mask.l4_src || match->mask.l4_dst;
+    struct offload_port port;
     enum family family;
     int r;
 
     *error = NULL;
     if (rule->n_actions > RULE_ACTIONS_MAX)
         return -EINVAL;
-    if (rule->priority > FLOW_RULE_PRIORITY_MAX)
-        return refuse(error, "its priority is above 21,842, the last that NICs take");
-    flow_begin(flow, rule->table, FLOW_PRIORITY_LAST - rule->priority);
+    // What is left to software comes before what it stands for, so that one can take the other's
+    // place without a gap.
+    flow_begin(flow, rule->table,
+               way->last ? FLOW_PRIORITY_LAST
+                         : FLOW_PRIORITY_LAST - 1 - 2 * flow_level(rule->priority) - way->software);
     if (match->in_port != PORT_NONE) {
         unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
 
-        r = find_port(port_of, match->in_port, &flow->ethdev, error);
+        r = find_port(port_of, match->in_port, &port, error);
         if (r < 0)
             return r;
+        flow->ethdev = port.ethdev;
         flow->spec[i].ethdev.port_id = flow->ethdev;
         flow->mask[i].ethdev.port_id = UINT16_MAX;
     }
-    r = find_family(match, &family, error);
+    r = check_fields(match, error);
+    if (r == 0)
+        r = find_family(match, &family, error);
     if (r == 0)
         r = add_ethernet(match, family, flow, error);
     if (r == 0 && family != FAMILY_NONE)
-        add_ip(match, family, l4, flow);
-    if (r == 0 && l4)
+        add_ip(match, family, flow);
+    if (r == 0 && has_l4(match))
         r = add_l4(match, family, flow, error);
-    if (r == 0)
-        r = add_actions(rule, port_of, family, rewrite, flow, error);
+    if (r == 0 && way->software)
+        flow_add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group = FLOW_GROUP_SOFTWARE;
+    else if (r == 0)
+        r = add_actions(rule, port_of, family, way, flow, error);
     if (r < 0)
         return r;
     // Without a port of its own it is for all ports of the e-switch that it sends to.
-    if (match->in_port == PORT_NONE) {
-        if (!flow->outputs)
-            return refuse(error, "it names no port, so no NIC to put it into");
+    if (match->in_port == PORT_NONE)
         flow->ethdev = flow->out_ethdev;
-    }
     flow_end(flow);
     return 0;
 }

@@ -18,8 +18,13 @@
 
 // In rte_flow the lower number wins, in a rule the higher. 21,843 is the highest that mlx5 takes
 // in a group that is not the root; 0 is kept for the rules that no other may override.
-#define FLOW_PRIORITY_LAST     21843
-#define FLOW_RULE_PRIORITY_MAX (FLOW_PRIORITY_LAST - 1)
+#define FLOW_PRIORITY_LAST 21843
+
+// A rule's place among those of its table: of 65,536 priorities a NIC has room for some ten
+// thousand. One by one where people put them (the lowest, around OpenFlow's default of 32,768, the
+// highest), 64 at a time between. A higher priority never has a lower level.
+#define FLOW_LEVELS 10096
+unsigned flow_level(uint16_t priority);
 
 #define FLOW_ITEMS_MAX   6                      // port, Ethernet, VLAN, IP, L4, end
 #define FLOW_ACTIONS_MAX (RULE_ACTIONS_MAX + 2) // count before, end after
@@ -61,21 +66,32 @@ struct flow {
     union flow_item spec[FLOW_ITEMS_MAX], mask[FLOW_ITEMS_MAX]; // of items[i]
     struct rte_flow_action actions[FLOW_ACTIONS_MAX];
     union flow_action_conf conf[FLOW_ACTIONS_MAX]; // of actions[i]
-    // In the NIC it matches only a part of what the rule matches: no fragments, no IPv6 extension
-    // headers. The rest is software's, so no rule that it covers may be in the NIC.
+    // It does not match IPv4 fragments, though the rule may: the NIC must leave those to software
+    // before (flow_build_exception).
     bool narrowed;
     bool outputs; // to out_ethdev, which must be of the same e-switch
     uint16_t out_ethdev;
 };
 
+struct flow_way {
+    enum flow_rewrite rewrite;
+    bool policy;   // the operator has rules: what the guard lets pass goes to his table 0
+    bool last;     // below all priorities of the table
+    bool software; // only match as the rule does, and leave those packets to software
+};
+
+// flow->ethdev is that of in_port or of the output; if there is neither, it is the caller's to set.
 // -ENOTSUP with a sentence if rte_flow cannot say the rule, or port_of's error.
-int flow_build(const struct rule *rule, offload_port_fn *port_of, enum flow_rewrite rewrite,
+int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct flow_way *way,
                struct flow *flow, char **error);
 
 // What software does with a packet although the NIC's rules would take it: exceptions. Each is a
 // rule of group 0 that wins over all others and leaves such packets to software.
-// `no` from 0; false: there is no such exception. *what: the packets, for people.
-bool flow_build_exception(unsigned no, uint16_t ethdev, struct flow *flow, const char **what);
+// `no` from 0; false: there is no such exception. *what: the packets, for people. Those of the
+// second kind are needed by narrowed flows only.
+enum flow_exceptions { FLOW_EXCEPTIONS_ALWAYS, FLOW_EXCEPTIONS_FRAGMENTS, FLOW_EXCEPTIONS_N };
+bool flow_build_exception(enum flow_exceptions kind, unsigned no, uint16_t ethdev,
+                          struct flow *flow, const char **what);
 #define FLOW_EXCEPTIONS_MAX 24
 
 // To build a flow by hand: begin, items and actions in their order, end. COUNT is there already.
@@ -86,3 +102,5 @@ void flow_end(struct flow *flow);
 
 // Writes `flow create PORT ... end` as testpmd reads it; returns what snprintf returns.
 int flow_print(const struct flow *flow, char *buf, size_t size);
+// The same, with rewriting always as set_mac_src, set_mac_dst and dec_ttl.
+int flow_print_effect(const struct flow *flow, char *buf, size_t size);

@@ -7,18 +7,21 @@
 enum field {
     ETH_DST_GROUP, // the address's group bit
     TTL,
+    FRAGMENT, // flags and offset of the IPv4 header
     NEXT_HEADER,
     SRC_PORT,
     DST_PORT,
     ICMP6_TYPE,
 };
 
-static const struct exception {
+struct exception {
     const char *what;
     uint8_t ip; // 4 or 6; 0: any frame
     enum field field;
     uint16_t spec, mask;
-} exceptions[] = {
+};
+
+static const struct exception always[] = {
     {"frames to group addresses", 0, ETH_DST_GROUP, 1, 1},
     // Answered with ICMP time exceeded (RFC 1812 section 5.3.1); DEC_TTL would send them on.
     {"packets whose TTL is used up", 4, TTL, 0, 0xfe},
@@ -45,7 +48,26 @@ static const struct exception {
     {"packets with destination options", 6, NEXT_HEADER, IPPROTO_DSTOPTS, 0xff},
 };
 
-static_assert(RTE_DIM(exceptions) <= FLOW_EXCEPTIONS_MAX, "room for their handles");
+// No rule says "not 0": more fragments, or a bit of the offset.
+#define BIT(n)                                                                                     \
+    {                                                                                              \
+        "IPv4 fragments", 4, FRAGMENT, 1 << (n), 1 << (n)                                          \
+    }
+static const struct exception fragments[] = {
+    BIT(0), BIT(1), BIT(2), BIT(3),  BIT(4),  BIT(5),  BIT(6),
+    BIT(7), BIT(8), BIT(9), BIT(10), BIT(11), BIT(12), BIT(13),
+};
+
+static const struct {
+    const struct exception *list;
+    unsigned n;
+} exceptions[FLOW_EXCEPTIONS_N] = {
+    [FLOW_EXCEPTIONS_ALWAYS] = {always, RTE_DIM(always)},
+    [FLOW_EXCEPTIONS_FRAGMENTS] = {fragments, RTE_DIM(fragments)},
+};
+
+static_assert(RTE_DIM(always) <= FLOW_EXCEPTIONS_MAX && RTE_DIM(fragments) <= FLOW_EXCEPTIONS_MAX,
+              "room for their handles");
 
 static void add_field(struct flow *flow, const struct exception *exception)
 {
@@ -69,6 +91,9 @@ static void add_field(struct flow *flow, const struct exception *exception)
             else
                 item->ipv6.hdr.hop_limits = (uint8_t)value[n];
             break;
+        case FRAGMENT:
+            item->ipv4.hdr.fragment_offset = rte_cpu_to_be_16(value[n]);
+            break;
         case NEXT_HEADER:
             item->ipv6.hdr.proto = (uint8_t)value[n];
             break;
@@ -85,11 +110,12 @@ static void add_field(struct flow *flow, const struct exception *exception)
     }
 }
 
-bool flow_build_exception(unsigned no, uint16_t ethdev, struct flow *flow, const char **what)
+bool flow_build_exception(enum flow_exceptions kind, unsigned no, uint16_t ethdev,
+                          struct flow *flow, const char **what)
 {
-    const struct exception *exception = &exceptions[no];
+    const struct exception *exception = &exceptions[kind].list[no];
 
-    if (no >= RTE_DIM(exceptions))
+    if (no >= exceptions[kind].n)
         return false;
     *what = exception->what;
     flow_begin(flow, RULE_TABLE_GUARD, 0);

@@ -11,7 +11,8 @@
 struct text {
     char *buf;
     size_t size;
-    int len; // may be more than size: what it would take
+    int len;     // may be more than size: what it would take
+    bool effect; // rewriting by what it does, not by how it is said
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
@@ -129,6 +130,8 @@ static void say_item(struct text *text, enum rte_flow_item_type type, const unio
                                              : "sctp");
         say_be16(text, "src", spec->udp.hdr.src_port, mask->udp.hdr.src_port);
         say_be16(text, "dst", spec->udp.hdr.dst_port, mask->udp.hdr.dst_port);
+        if (type == RTE_FLOW_ITEM_TYPE_TCP)
+            say_number(text, "flags", spec->tcp.hdr.tcp_flags, mask->tcp.hdr.tcp_flags, UINT8_MAX);
         break;
     case RTE_FLOW_ITEM_TYPE_ICMP:
         say(text, "icmp");
@@ -160,26 +163,41 @@ static void say_modify(struct text *text, const struct rte_flow_action_modify_fi
     say(text, " width %u", modify->width);
 }
 
-static void say_action(struct text *text, enum rte_flow_action_type type,
-                       const union flow_action_conf *conf)
+static void say_mac_action(struct text *text, bool src, const void *address)
 {
     char mac[RTE_ETHER_ADDR_FMT_SIZE];
 
+    rte_ether_format_addr(mac, sizeof(mac), address);
+    say(text, "set_mac_%s mac_addr %s", src ? "src" : "dst", mac);
+}
+
+static void say_modify_effect(struct text *text, const struct rte_flow_action_modify_field *modify)
+{
+    if (modify->operation == RTE_FLOW_MODIFY_SUB)
+        say(text, "dec_ttl");
+    else
+        say_mac_action(text, modify->dst.field == RTE_FLOW_FIELD_MAC_SRC, modify->src.value);
+}
+
+static void say_action(struct text *text, enum rte_flow_action_type type,
+                       const union flow_action_conf *conf)
+{
     switch ((int)type) {
     case RTE_FLOW_ACTION_TYPE_COUNT:
         say(text, "count");
         break;
     case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
     case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
-        rte_ether_format_addr(mac, sizeof(mac), (const void *)conf->mac.mac_addr);
-        say(text, "set_mac_%s mac_addr %s",
-            type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC ? "src" : "dst", mac);
+        say_mac_action(text, type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC, conf->mac.mac_addr);
         break;
     case RTE_FLOW_ACTION_TYPE_DEC_TTL:
         say(text, "dec_ttl");
         break;
     case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
-        say_modify(text, &conf->modify);
+        if (text->effect)
+            say_modify_effect(text, &conf->modify);
+        else
+            say_modify(text, &conf->modify);
         break;
     case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
         say(text, "represented_port ethdev_port_id %u", conf->ethdev.port_id);
@@ -196,9 +214,9 @@ static void say_action(struct text *text, enum rte_flow_action_type type,
     }
 }
 
-int flow_print(const struct flow *flow, char *buf, size_t size)
+static int print(const struct flow *flow, char *buf, size_t size, bool effect)
 {
-    struct text text = {.buf = buf, .size = size};
+    struct text text = {.buf = buf, .size = size, .effect = effect};
 
     say(&text, "flow create %u group %u priority %u transfer pattern", flow->ethdev,
         flow->attr.group, flow->attr.priority);
@@ -212,4 +230,14 @@ int flow_print(const struct flow *flow, char *buf, size_t size)
         say_action(&text, flow->actions[i].type, &flow->conf[i]);
     }
     return text.len;
+}
+
+int flow_print(const struct flow *flow, char *buf, size_t size)
+{
+    return print(flow, buf, size, false);
+}
+
+int flow_print_effect(const struct flow *flow, char *buf, size_t size)
+{
+    return print(flow, buf, size, true);
 }

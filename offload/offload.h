@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Puts rules into the NIC where its driver can, and knows of each rule whether it is there and if
-// not, why. All functions are for the control thread.
+// not, why. A thread of its own calls the driver, so that no NIC, however slow, makes the caller
+// wait. All functions are for the control thread. See docs/offload.md.
 #pragma once
 
 #include <stdbool.h>
@@ -11,32 +12,75 @@
 
 enum offload_mode { OFFLOAD_OFF, OFFLOAD_AUTO, OFFLOAD_REQUIRE };
 
-// Tells for a port number of ours the DPDK port id to use in rte_flow items and actions and on
-// which rules that come in by it are created. Negative errno: the port is none of a NIC with
-// transfer rules (-ENODEV), with the reason why (a static string).
-typedef int offload_port_fn(uint16_t port, uint16_t *ethdev, const char **why);
+// A port number of ours as rte_flow's items and actions name it.
+struct offload_port {
+    uint16_t ethdev;       // DPDK's port id
+    const char *why;       // it is none of a NIC with transfer rules (static string)
+    const char *no_output; // NULL, or why no rule that sends to it may be in a NIC (static string)
+};
+// 0, or -ENODEV with `why`.
+typedef int offload_port_fn(uint16_t port, struct offload_port *info);
 
 struct offload_rule; // opaque: one rule's life in the NIC
 
 // mode off: no rule is tried, each says so. Call again only when all rules are removed.
 void offload_init(enum offload_mode mode, offload_port_fn *port_of);
-// Tries to put a rule into the NIC: builds it, validates, creates. Never fails for the caller: a
-// rule that cannot be in the NIC is in software only, and says why. Takes a copy. The caller frees
-// with offload_remove. NULL only if memory is short. May also take rules out of the NIC that this
-// one overrides, if it cannot be there itself.
+// Starts the thread. Without it, each of the other functions does the work before it returns.
+// Negative errno.
+int offload_start(void);
+// Ends it; rules that are still there stay in the NIC.
+void offload_stop(void);
+
+// Hands a rule over to be put into the NIC. Never fails for the caller: a rule that cannot be in
+// the NIC is in software only, and says why. Takes a copy. The caller frees with offload_remove.
+// NULL only if memory is short. Looks up the ports that the rule names: they must be open. May also
+// take rules out of the NIC that this one overrides, if it cannot be there itself.
 struct offload_rule *offload_add(const struct rule *rule);
-// Takes the rule out of the NIC and frees it. NULL is fine. Rules that waited for this one to go
+// Has the rule taken out of the NIC and freed. NULL is fine. Rules that waited for this one to go
 // are tried again.
 void offload_remove(struct offload_rule *orule);
+// What becomes of packets that no rule of the operator's table 0 matches: on to the forward table
+// (as when offload_init was called), or dropped.
+void offload_policy_miss(bool normal);
+// Waits until all that was removed is out of the NIC, and, if `all`, what was added is in it or
+// says why not. At most `ms` milliseconds; a NIC that did not make it in time is not waited for
+// again until it has. -ETIMEDOUT.
+int offload_settle(bool all, unsigned ms);
 
 bool offload_in_nic(const struct offload_rule *orule);
-// One plain sentence with the driver's error; "" if it is in the NIC. Valid until the next
-// offload_add or offload_remove.
+// One plain sentence with the driver's error; "" if it is in the NIC. Valid until the next call.
 const char *offload_why_not(const struct offload_rule *orule);
 // The rule as a testpmd command, `flow create 0 group 2 ... end`; also for rules that are not in
 // the NIC. If it cannot be said in rte_flow, a line beginning with `# `. Returns what snprintf
 // returns.
 int offload_format_testpmd(const struct offload_rule *orule, char *buf, size_t size);
-// What the NIC itself did by the rule since it is there. -ENOENT if it is not; else the driver's
-// error.
-int offload_stats(const struct offload_rule *orule, uint64_t *packets, uint64_t *bytes);
+
+struct offload_counts {
+    uint64_t packets, bytes;
+};
+// What NICs did by the rule, all times that it was there together; at most a second old.
+void offload_stats(const struct offload_rule *orule, struct offload_counts *counts);
+
+// What the engine did since offload_init.
+struct offload_status {
+    uint64_t created, destroyed, refused; // rules, by calls of the driver
+    uint64_t audits;                      // rounds over all rules
+    uint64_t audit_us;                    // CPU time of them
+    // Found and repaired: rules that were not in the NIC any more, that were there otherwise, that
+    // nobody had put there; devices that had lost all.
+    uint64_t lost, altered, extra, resets;
+    char last_event[160]; // "" or the last of these in words
+};
+void offload_status(struct offload_status *status);
+// Does the port belong to a NIC that takes transfer rules?
+bool offload_port_has_nic(uint16_t port);
+
+// What a NIC's driver takes, as rte_flow_validate says.
+struct offload_capability {
+    const char *name; // "ipv4", "dec_ttl", ...
+    bool has;
+    char why_not[120];
+};
+// `nic` from 0; writes up to `n` and the driver's name (size 32). Returns how many; 0: no such NIC.
+unsigned offload_capabilities(unsigned nic, char driver[32], struct offload_capability *list,
+                              unsigned n);

@@ -98,6 +98,28 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     (void)port_of;
 }
 
+int offload_start(void)
+{
+    return 0;
+}
+
+void offload_stop(void)
+{
+}
+
+int offload_settle(bool all, unsigned ms)
+{
+    (void)all;
+    (void)ms;
+    return 0;
+}
+
+bool offload_port_has_nic(uint16_t port)
+{
+    (void)port;
+    return false;
+}
+
 struct offload_rule *offload_add(const struct rule *rule)
 {
     (void)rule;
@@ -241,7 +263,7 @@ static int setup(void **unused)
     in_nic = false;
     netdev_there = true;
     netdev_ifindex = 7;
-    rules_init(config.offload);
+    rules_init(config.offload, config.mtu);
     unlink(state_path);
     open_all();
     return 0;
@@ -319,7 +341,7 @@ static void test_required_offload_refused_by_the_nic(void **unused)
     struct attachment a = request("c1", "v1", "10.1.10.5");
 
     (void)unused;
-    rules_init(CONFIG_OFFLOAD_REQUIRE);
+    rules_init(CONFIG_OFFLOAD_REQUIRE, config.mtu);
     refused(&a, FAULT_not_offloaded);
     is_empty();
     in_nic = true;

@@ -34,10 +34,9 @@ static void expect_dropped(enum side side, struct frame fence)
 }
 
 // Rules as Sluice makes them; the port number is the side's plus 1.
-static int port_of(uint16_t port, uint16_t *id, const char **why)
+static int port_of(uint16_t port, struct offload_port *info)
 {
-    (void)why;
-    *id = ethdev[port - 1];
+    info->ethdev = ethdev[port - 1];
     return 0;
 }
 
@@ -51,11 +50,12 @@ static void match_dst(struct rule *rule, uint32_t dst)
 static struct rte_flow *create(const struct rule *rule, enum flow_rewrite rewrite)
 {
     struct rte_flow_error error = {.message = "?"};
+    const struct flow_way way = {.rewrite = rewrite};
     struct rte_flow *handle;
     struct flow flow;
     char *sentence;
 
-    assert_int_equal(flow_build(rule, port_of, rewrite, &flow, &sentence), 0);
+    assert_int_equal(flow_build(rule, port_of, &way, &flow, &sentence), 0);
     handle = rte_flow_create(ethdev[WIRE], &flow.attr, flow.items, flow.actions, &error);
     if (!handle)
         fail_msg("%s", error.message);
@@ -183,7 +183,7 @@ static void test_exceptions_go_to_software(void **state)
     unsigned n;
 
     (void)state;
-    for (n = 0; flow_build_exception(n, ethdev[WIRE], &built, &what); n++) {
+    for (n = 0; flow_build_exception(FLOW_EXCEPTIONS_ALWAYS, n, ethdev[WIRE], &built, &what); n++) {
         exceptions[n] =
             rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
         assert_non_null(exceptions[n]);
@@ -466,13 +466,14 @@ static void test_dump(void **state)
     rule.match.mask.ip_src = rule.match.mask.ip_dst;
     rule.match.spec.ip_src = rule.match.spec.ip_dst;
     rule.match.mask.ip_src.s6_addr[15] = rule.match.spec.ip_src.s6_addr[15] = 0;
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &built, &sentence), 0);
+    assert_int_equal(flow_build(&rule, port_of, &(struct flow_way){0}, &built, &sentence), 0);
     built.ethdev = ethdev[WIRE]; // the proxy
     flow = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
     assert_non_null(flow);
     expect_dump(flow, &built);
     destroy(flow);
-    for (unsigned n = 0; flow_build_exception(n, ethdev[WIRE], &built, &what); n++) {
+    for (unsigned n = 0;
+         flow_build_exception(FLOW_EXCEPTIONS_ALWAYS, n, ethdev[WIRE], &built, &what); n++) {
         flow = rte_flow_create(ethdev[WIRE], &built.attr, built.items, built.actions, &error);
         assert_non_null(flow);
         expect_dump(flow, &built);
@@ -507,7 +508,7 @@ static struct rte_flow *try_create(uint32_t dst, struct rte_flow_error *error)
     struct flow flow;
     char *sentence;
 
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &sentence), 0);
+    assert_int_equal(flow_build(&rule, port_of, &(struct flow_way){0}, &flow, &sentence), 0);
     return rte_flow_create(ethdev[WIRE], &flow.attr, flow.items, flow.actions, error);
 }
 

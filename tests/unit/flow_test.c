@@ -22,20 +22,20 @@
 #define UPLINK 1 // ethdev 0
 #define VETH   9 // of no NIC
 
-static int port_of(uint16_t port, uint16_t *ethdev, const char **why)
+static int port_of(uint16_t port, struct offload_port *info)
 {
     switch (port) {
     case UPLINK:
-        *ethdev = 0;
+        info->ethdev = 0;
         return 0;
     case POD_A:
-        *ethdev = 2;
+        info->ethdev = 2;
         return 0;
     case POD_B:
-        *ethdev = 3;
+        info->ethdev = 3;
         return 0;
     case VETH:
-        *why = "a veth pair is no NIC";
+        info->why = "a veth pair is no NIC";
         return -ENODEV;
     }
     return -ENODEV;
@@ -64,6 +64,7 @@ static struct in6_addr bits(unsigned n)
     return mask;
 }
 
+static const struct flow_way set = {0}, modify = {.rewrite = FLOW_REWRITE_MODIFY};
 static const struct rte_ether_addr mac_a = {{0x02, 0, 0, 0, 0, 0x0a}};
 static const struct rte_ether_addr mac_b = {{0x02, 0, 0, 0, 0, 0x0b}};
 static const struct rte_ether_addr router = {{0x02, 0, 0x5e, 0, 0x53, 0x01}};
@@ -231,14 +232,14 @@ static struct rule sctp(void)
 static const struct golden {
     const char *name;
     struct rule (*rule)(void);
-    enum flow_rewrite rewrite;
+    struct flow_way way;
 } goldens[] = {
     {"guard4", guard4},
     {"guard6", guard6},
     {"forward4", forward4},
     {"forward6", forward6},
-    {"forward4_modify", forward4, FLOW_REWRITE_MODIFY},
-    {"forward6_modify", forward6, FLOW_REWRITE_MODIFY},
+    {"forward4_modify", forward4, {.rewrite = FLOW_REWRITE_MODIFY}},
+    {"forward6_modify", forward6, {.rewrite = FLOW_REWRITE_MODIFY}},
     {"default4", default4},
     {"default6", default6},
     {"tcp_port", tcp_port},
@@ -282,7 +283,7 @@ static void test_lines(void **state)
         struct flow flow;
         char *error = NULL;
 
-        assert_int_equal(flow_build(&rule, port_of, goldens[i].rewrite, &flow, &error), 0);
+        assert_int_equal(flow_build(&rule, port_of, &goldens[i].way, &flow, &error), 0);
         assert_null(error);
         compare_line(goldens[i].name, &flow);
     }
@@ -296,7 +297,7 @@ static void test_exceptions(void **state)
     unsigned no;
 
     (void)state;
-    for (no = 0; flow_build_exception(no, 0, &flow, &what); no++) {
+    for (no = 0; flow_build_exception(FLOW_EXCEPTIONS_ALWAYS, no, 0, &flow, &what); no++) {
         snprintf(name, sizeof(name), "exception%02u", no);
         compare_line(name, &flow);
         assert_int_equal(flow.attr.priority, 0);
@@ -314,7 +315,7 @@ static void test_short_buffer(void **state)
     int len;
 
     (void)state;
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
     len = flow_print(&flow, whole, sizeof(whole));
     assert_int_equal(len, strlen(whole));
     assert_int_equal(flow_print(&flow, part, sizeof(part)), len);
@@ -332,7 +333,7 @@ static void test_pattern(void **state)
     const struct rte_flow_item_ipv4 *ipv4;
 
     (void)state;
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
     assert_true(flow.attr.transfer);
     assert_int_equal(flow.attr.group, RULE_TABLE_GUARD);
     assert_int_equal(flow.ethdev, 2);
@@ -366,36 +367,36 @@ static void test_pattern(void **state)
 
 static void test_actions_in_order(void **state)
 {
-    static const enum rte_flow_action_type set[] = {RTE_FLOW_ACTION_TYPE_COUNT,
-                                                    RTE_FLOW_ACTION_TYPE_SET_MAC_SRC,
-                                                    RTE_FLOW_ACTION_TYPE_SET_MAC_DST,
-                                                    RTE_FLOW_ACTION_TYPE_DEC_TTL,
-                                                    RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT,
-                                                    RTE_FLOW_ACTION_TYPE_END};
+    static const enum rte_flow_action_type types[] = {RTE_FLOW_ACTION_TYPE_COUNT,
+                                                      RTE_FLOW_ACTION_TYPE_SET_MAC_SRC,
+                                                      RTE_FLOW_ACTION_TYPE_SET_MAC_DST,
+                                                      RTE_FLOW_ACTION_TYPE_DEC_TTL,
+                                                      RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT,
+                                                      RTE_FLOW_ACTION_TYPE_END};
     struct rule rule = forward4();
-    const struct rte_flow_action_modify_field *modify;
+    const struct rte_flow_action_modify_field *field;
     struct flow flow;
     char *error;
 
     (void)state;
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
-    assert_int_equal(flow.n_actions, RTE_DIM(set));
-    for (size_t i = 0; i < RTE_DIM(set); i++)
-        assert_int_equal(flow.actions[i].type, set[i]);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_int_equal(flow.n_actions, RTE_DIM(types));
+    for (size_t i = 0; i < RTE_DIM(types); i++)
+        assert_int_equal(flow.actions[i].type, types[i]);
     assert_memory_equal(flow.actions[2].conf, &mac_b, 6);
     assert_int_equal(((const struct rte_flow_action_ethdev *)flow.actions[4].conf)->port_id, 3);
     assert_int_equal(flow.ethdev, 3); // for all ports of the NIC that it sends to
 
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_MODIFY, &flow, &error), 0);
+    assert_int_equal(flow_build(&rule, port_of, &modify, &flow, &error), 0);
     assert_int_equal(flow.actions[1].type, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD);
-    modify = flow.actions[2].conf;
-    assert_int_equal(modify->dst.field, RTE_FLOW_FIELD_MAC_DST);
-    assert_int_equal(modify->width, 48);
-    assert_memory_equal(modify->src.value, &mac_b, 6);
-    modify = flow.actions[3].conf;
-    assert_int_equal(modify->operation, RTE_FLOW_MODIFY_SUB);
-    assert_int_equal(modify->dst.field, RTE_FLOW_FIELD_IPV4_TTL);
-    assert_int_equal(modify->src.value[0], 1);
+    field = flow.actions[2].conf;
+    assert_int_equal(field->dst.field, RTE_FLOW_FIELD_MAC_DST);
+    assert_int_equal(field->width, 48);
+    assert_memory_equal(field->src.value, &mac_b, 6);
+    field = flow.actions[3].conf;
+    assert_int_equal(field->operation, RTE_FLOW_MODIFY_SUB);
+    assert_int_equal(field->dst.field, RTE_FLOW_FIELD_IPV4_TTL);
+    assert_int_equal(field->src.value[0], 1);
 }
 
 // Every spec is within its mask: mlx5's rules never hit otherwise.
@@ -407,7 +408,7 @@ static void test_spec_within_mask(void **state)
         struct flow flow;
         char *error;
 
-        assert_int_equal(flow_build(&rule, port_of, goldens[i].rewrite, &flow, &error), 0);
+        assert_int_equal(flow_build(&rule, port_of, &goldens[i].way, &flow, &error), 0);
         for (unsigned n = 0; n + 1 < flow.n_items; n++) {
             const uint8_t *spec = (const uint8_t *)&flow.spec[n];
             const uint8_t *mask = (const uint8_t *)&flow.mask[n];
@@ -426,11 +427,61 @@ static void test_higher_rule_priority_is_lower_number(void **state)
 
     (void)state;
     low.priority = 0;
-    high.priority = FLOW_RULE_PRIORITY_MAX;
-    assert_int_equal(flow_build(&low, port_of, FLOW_REWRITE_SET, &flow_low, &error), 0);
-    assert_int_equal(flow_build(&high, port_of, FLOW_REWRITE_SET, &flow_high, &error), 0);
-    assert_int_equal(flow_low.attr.priority, FLOW_PRIORITY_LAST);
-    assert_int_equal(flow_high.attr.priority, 1); // 0 is the exceptions'
+    high.priority = UINT16_MAX;
+    assert_int_equal(flow_build(&low, port_of, &set, &flow_low, &error), 0);
+    assert_int_equal(flow_build(&high, port_of, &set, &flow_high, &error), 0);
+    assert_int_equal(flow_low.attr.priority, FLOW_PRIORITY_LAST - 1); // the last is for a miss
+    assert_true(flow_high.attr.priority > 1 && flow_high.attr.priority < flow_low.attr.priority);
+}
+
+// A higher priority is never below a lower one, and those that people use are apart.
+static void test_levels(void **state)
+{
+    static const uint16_t apart[] = {0, 1, 2, 10, 100, 101, 1000, 4095, 32767, 32768, 32769, 65534};
+
+    (void)state;
+    for (unsigned p = 1; p <= UINT16_MAX; p++)
+        assert_true(flow_level((uint16_t)p) >= flow_level((uint16_t)(p - 1)));
+    for (size_t i = 0; i < RTE_DIM(apart); i++)
+        assert_true(flow_level(apart[i] + 1) > flow_level(apart[i]));
+    assert_true(flow_level(UINT16_MAX) < FLOW_LEVELS);
+    assert_true(2 * FLOW_LEVELS < FLOW_PRIORITY_LAST);
+}
+
+// What the guard lets pass goes to the operator's table 0 when he has rules.
+static void test_guard_goes_to_policy(void **state)
+{
+    const struct flow_way policy = {.policy = true};
+    struct rule rule = guard4();
+    struct flow flow;
+    char *error;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, &policy, &flow, &error), 0);
+    assert_int_equal(((const struct rte_flow_action_jump *)flow.actions[1].conf)->group,
+                     RULE_TABLE_POLICY);
+}
+
+// A place holder matches alike, comes before the rule and before all of a lower level, and leaves
+// the packets to software.
+static void test_software(void **state)
+{
+    const struct flow_way software = {.software = true};
+    struct rule rule = forward4();
+    struct flow flow, holder;
+    char *error;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    rule.actions[3].port = VETH;
+    assert_int_equal(flow_build(&rule, port_of, &software, &holder, &error), 0);
+    assert_int_equal(holder.attr.priority, flow.attr.priority - 1);
+    assert_int_equal(holder.n_items, flow.n_items);
+    assert_memory_equal(holder.spec, flow.spec, sizeof(flow.spec));
+    assert_memory_equal(holder.mask, flow.mask, sizeof(flow.mask));
+    assert_int_equal(holder.actions[1].type, RTE_FLOW_ACTION_TYPE_JUMP);
+    assert_int_equal(((const struct rte_flow_action_jump *)holder.actions[1].conf)->group,
+                     FLOW_GROUP_SOFTWARE);
 }
 
 static void test_l4_is_narrowed(void **state)
@@ -440,14 +491,18 @@ static void test_l4_is_narrowed(void **state)
     char *error;
 
     (void)state;
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
     assert_true(flow.narrowed);
     rule = tos_proto(); // any fragment has the protocol
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
     assert_false(flow.narrowed);
-    rule = tos_proto6();
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), 0);
-    assert_true(flow.narrowed);
+    rule = tcp_port(); // it says itself that it is for no fragments
+    rule.match.mask.ip_frag = IP_FRAG_ANY;
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_false(flow.narrowed);
+    rule = udp6(); // these are among the exceptions
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_false(flow.narrowed);
 }
 
 static void refused(struct rule rule, int expected, const char *sentence)
@@ -455,9 +510,10 @@ static void refused(struct rule rule, int expected, const char *sentence)
     struct flow flow;
     char *error = NULL;
 
-    assert_int_equal(flow_build(&rule, port_of, FLOW_REWRITE_SET, &flow, &error), expected);
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), expected);
     assert_non_null(error);
-    assert_non_null(strstr(error, sentence));
+    if (!strstr(error, sentence))
+        fail_msg("\"%s\" is not in \"%s\"", sentence, error);
     free(error);
 }
 
@@ -490,12 +546,24 @@ static void test_refusals(void **state)
     rule = forward4();
     act(&rule, (struct action){.type = ACTION_OUTPUT, .port = POD_A});
     refused(rule, -ENOTSUP, "goes on after");
-    rule = default4();
+    rule = vlan_arp();
     rule.match.in_port = PORT_NONE;
-    refused(rule, -ENOTSUP, "names no port");
+    refused(rule, -ENOTSUP, "to the port that they came in by");
+    rule = tcp_port();
+    rule.match.spec.ip_frag = rule.match.mask.ip_frag = IP_FRAG_ANY;
+    refused(rule, -ENOTSUP, "fragments");
+    rule = tcp_port();
+    rule.match.spec.tcp_flags = rule.match.mask.tcp_flags = RTE_BE16(0x100); // AE, RFC 9768
+    refused(rule, -ENOTSUP, "TCP flags");
+    rule = tcp_port();
+    rule.match.spec.reg[1] = rule.match.mask.reg[1] = 1;
+    refused(rule, -ENOTSUP, "registers");
+    rule = tcp_port();
+    rule.match.spec.metadata = rule.match.mask.metadata = 1;
+    refused(rule, -ENOTSUP, "metadata");
     rule = forward4();
-    rule.priority = FLOW_RULE_PRIORITY_MAX + 1;
-    refused(rule, -ENOTSUP, "priority is above");
+    rule.actions[0] = (struct action){.type = ACTION_METER};
+    refused(rule, -ENOTSUP, "rules with this action");
 
     rule = tcp_port();
     rule.match.mask.eth_type = rule.match.spec.eth_type = 0;
@@ -528,6 +596,9 @@ int main(void)
         cmocka_unit_test(test_actions_in_order),
         cmocka_unit_test(test_spec_within_mask),
         cmocka_unit_test(test_higher_rule_priority_is_lower_number),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_guard_goes_to_policy),
+        cmocka_unit_test(test_software),
         cmocka_unit_test(test_l4_is_narrowed),
         cmocka_unit_test(test_refusals),
     };

@@ -18,10 +18,9 @@
 
 #include "offload/offload.h"
 
-static int port_of(uint16_t port, uint16_t *ethdev, const char **why)
+static int port_of(uint16_t port, struct offload_port *info)
 {
-    (void)why;
-    *ethdev = port - 1;
+    info->ethdev = port - 1;
     return 0;
 }
 

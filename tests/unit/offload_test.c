@@ -25,12 +25,14 @@
 
 static struct fake_driver {
     unsigned n;            // rules in it
-    unsigned n_calls;      // of validate, create and destroy
+    unsigned n_calls;      // of create and destroy
     unsigned n_exceptions; // rules in it that leave packets to software
     unsigned room;         // for rules that are no exceptions; 0: enough
     enum rte_flow_action_type refused_action;
     int refused_priority; // rte_flow's; -1: none
     bool no_proxy;
+    uint32_t jump; // the last rule's, if it was none to software
+    unsigned n_jumps_to_policy;
 } driver;
 
 struct rte_flow {
@@ -55,7 +57,6 @@ int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
     (void)pattern;
     assert_int_equal(port % 10, 0);
     assert_true(attr->transfer);
-    driver.n_calls++;
     for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
         if (driver.refused_action && actions->type == driver.refused_action)
             return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, actions,
@@ -74,10 +75,20 @@ struct rte_flow *__wrap_rte_flow_create(uint16_t port, const struct rte_flow_att
 {
     struct rte_flow *flow;
 
-    assert_int_equal(__wrap_rte_flow_validate(port, attr, pattern, actions, error), 0);
+    driver.n_calls++;
+    if (__wrap_rte_flow_validate(port, attr, pattern, actions, error))
+        return NULL;
     flow = calloc(1, sizeof(*flow));
     assert_non_null(flow);
     flow->exception = attr->priority == 0;
+    for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
+        const struct rte_flow_action_jump *jump = actions->conf;
+
+        if (actions->type != RTE_FLOW_ACTION_TYPE_JUMP || jump->group == FLOW_GROUP_SOFTWARE)
+            continue;
+        driver.jump = jump->group;
+        driver.n_jumps_to_policy += jump->group == RULE_TABLE_POLICY;
+    }
     driver.n++;
     driver.n_exceptions += flow->exception;
     return flow;
@@ -125,13 +136,13 @@ int __wrap_rte_eth_dev_info_get(uint16_t port, struct rte_eth_dev_info *info)
     return 0;
 }
 
-static int port_of(uint16_t port, uint16_t *ethdev, const char **why)
+static int port_of(uint16_t port, struct offload_port *info)
 {
     if (port > 20) {
-        *why = "a veth pair is no NIC";
+        info->why = "a veth pair is no NIC";
         return -ENODEV;
     }
-    *ethdev = port - 1;
+    info->ethdev = port - 1;
     return 0;
 }
 
@@ -146,6 +157,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    offload_init(OFFLOAD_OFF, port_of);
     return driver.n == 0 ? 0 : -1; // a rule was left in the NIC
 }
 
@@ -182,7 +194,7 @@ static void assert_why(const struct offload_rule *orule, const char *part)
 static void test_in_and_out(void **state)
 {
     struct offload_rule *orule = add(pod(100, 5, 32, 3));
-    uint64_t packets, bytes;
+    struct offload_counts counts;
     char line[512];
 
     (void)state;
@@ -192,9 +204,9 @@ static void test_in_and_out(void **state)
     assert_int_equal(driver.n_exceptions, EXCEPTIONS);
     assert_true(offload_format_testpmd(orule, line, sizeof(line)) > 0);
     assert_memory_equal(line, "flow create 0 group 9 ", 22);
-    assert_int_equal(offload_stats(orule, &packets, &bytes), 0);
-    assert_int_equal(packets, 7);
-    assert_int_equal(bytes, 700);
+    offload_stats(orule, &counts);
+    assert_int_equal(counts.packets, 7);
+    assert_int_equal(counts.bytes, 700);
     offload_remove(orule);
     offload_remove(NULL);
     assert_int_equal(driver.n, 0);
@@ -210,7 +222,8 @@ static void test_exceptions_are_shared(void **state)
     offload_remove(a);
     assert_int_equal(driver.n_exceptions, 2 * EXCEPTIONS);
     offload_remove(b);
-    assert_int_equal(driver.n_exceptions, EXCEPTIONS);
+    assert_int_equal(driver.n - driver.n_exceptions,
+                     2); // the third in its NIC, and its place in the first
     offload_remove(other_nic);
     assert_int_equal(driver.n_exceptions, 0);
 }
@@ -230,6 +243,7 @@ static void test_nothing_without_exceptions(void **state)
 static void test_off(void **state)
 {
     struct offload_rule *orule;
+    struct offload_counts counts;
     char line[512];
 
     (void)state;
@@ -239,7 +253,8 @@ static void test_off(void **state)
     assert_int_equal(driver.n_calls, 0);
     offload_format_testpmd(orule, line, sizeof(line));
     assert_memory_equal(line, "flow create 0 ", 14);
-    assert_int_equal(offload_stats(orule, NULL, NULL), -ENOENT);
+    offload_stats(orule, &counts);
+    assert_int_equal(counts.packets, 0);
     offload_remove(orule);
 }
 
@@ -290,17 +305,17 @@ static void test_other_way_to_say_it(void **state)
     assert_true(offload_in_nic(a));
     offload_format_testpmd(a, line, sizeof(line));
     assert_non_null(strstr(line, "modify_field op sub dst_type ipv4_ttl"));
-    // It is remembered: one validate, one create (which validates).
+    // It is remembered: one call is enough.
     calls = driver.n_calls;
     b = add(pod(100, 6, 32, 3));
     assert_true(offload_in_nic(b));
-    assert_int_equal(driver.n_calls, calls + 2);
+    assert_int_equal(driver.n_calls, calls + 1);
     offload_remove(a);
     offload_remove(b);
 }
 
-// A rule that the NIC refused keeps those below it out; those beside it stay in.
-static void test_higher_rule_missing(void **state)
+// The rule's place holder leaves its packets to software, so that those below it may be there.
+static void test_higher_rule_in_software(void **state)
 {
     struct offload_rule *wide, *beside, *low, *high;
 
@@ -309,50 +324,62 @@ static void test_higher_rule_missing(void **state)
     wide = add(pod(20, 4, 30, 3));
     beside = add(pod(20, 9, 32, 3));
     assert_true(offload_in_nic(low) && offload_in_nic(wide) && offload_in_nic(beside));
-
     high = add(pod(100, 5, 32, 99));
-    assert_false(offload_in_nic(high));
-    assert_why(wide, "of higher priority");
-    assert_why(low, "of higher priority");
-    assert_true(offload_in_nic(beside));
-
-    offload_remove(high);
+    assert_why(high, "port 99: a veth pair is no NIC");
+    assert_int_equal(driver.n, 4 + EXCEPTIONS);
     assert_true(offload_in_nic(low) && offload_in_nic(wide) && offload_in_nic(beside));
+    offload_remove(high);
+    assert_int_equal(driver.n, 3 + EXCEPTIONS);
     offload_remove(low);
     offload_remove(beside);
     offload_remove(wide);
 }
 
-// The rule in the middle is taken out, so the one below it must go too, though it does not overlap
-// the highest.
-static void test_eviction_goes_on(void **state)
+// Whatever the NIC does not even match keeps the rules below it out, but those that have place
+// holders are not in the way of others.
+static struct rule unsayable(uint16_t priority, uint8_t host, unsigned len)
 {
-    struct rule low_rule = pod(10, 5, 32, 3), middle_rule = pod(20, 0, 24, 3);
-    struct offload_rule *low, *middle, *high;
+    struct rule rule = pod(priority, host, len, 3);
 
-    (void)state;
-    low = add(low_rule);
-    middle = add(middle_rule);
-    assert_true(offload_in_nic(low) && offload_in_nic(middle));
-    high = add(pod(100, 200, 32, 99));
-    assert_why(middle, "is not in the NIC");
-    assert_why(low, "is not in the NIC");
-    offload_remove(high);
-    assert_true(offload_in_nic(low) && offload_in_nic(middle));
-    offload_remove(middle);
-    offload_remove(low);
+    rule.match.mask.metadata = rule.match.spec.metadata = 1;
+    return rule;
 }
 
+static void test_higher_rule_missing(void **state)
+{
+    struct offload_rule *wide, *beside, *low, *high;
+
+    (void)state;
+    low = add(pod(10, 0, 24, 3));
+    wide = add(pod(20, 4, 30, 3));
+    beside = add(pod(20, 9, 32, 3));
+    high = add(unsayable(100, 5, 32));
+    assert_why(high, "metadata");
+    assert_why(wide, "of higher priority");
+    assert_why(low, "of higher priority");
+    assert_true(offload_in_nic(beside));
+    assert_int_equal(driver.n, 3 + EXCEPTIONS);
+
+    offload_remove(high);
+    assert_true(offload_in_nic(low) && offload_in_nic(wide) && offload_in_nic(beside));
+    assert_int_equal(driver.n, 3 + EXCEPTIONS);
+    offload_remove(low);
+    offload_remove(beside);
+    offload_remove(wide);
+}
+
+// Without room for a place holder, what is below goes, too.
 static void test_full(void **state)
 {
     struct offload_rule *low, *high;
 
     (void)state;
-    driver.refused_priority = FLOW_PRIORITY_LAST - 50;
-    high = add(pod(50, 5, 32, 3));
-    assert_why(high, "net_fake does not take this rule: full (No space left on device)");
+    driver.room = 1;
     low = add(pod(10, 5, 32, 3));
-    assert_why(low, "of higher priority");
+    assert_true(offload_in_nic(low));
+    high = add(pod(50, 5, 32, 3));
+    assert_false(offload_in_nic(low)); // its room is the other's
+    assert_true(offload_in_nic(high));
     offload_remove(high);
     assert_true(offload_in_nic(low));
     offload_remove(low);
@@ -368,7 +395,7 @@ static void test_waits_for_room(void **state)
     driver.room = 2;
     rules[0] = add(pod(100, 0, 32, 3));
     rules[1] = add(pod(100, 1, 32, 3));
-    other_table.table = RULE_TABLE_POLICY;
+    other_table.table = RULE_TABLE_UPLINKS;
     rules[2] = add(other_table);
     assert_true(offload_in_nic(rules[0]) && offload_in_nic(rules[1]));
     assert_why(rules[2], "No space left on device");
@@ -392,26 +419,66 @@ static void test_same_priority(void **state)
     offload_remove(a);
 }
 
-static void test_narrowed_rule(void **state)
+static struct rule dns(uint16_t priority)
 {
-    struct rule rule = pod(100, 5, 32, 3);
-    struct offload_rule *high, *low = add(pod(10, 0, 24, 3));
+    struct rule rule = pod(priority, 5, 32, 3);
 
-    (void)state;
-    assert_true(offload_in_nic(low));
     rule.match.spec.ip_proto = rule.match.mask.ip_proto = 0xff;
     rule.match.spec.ip_proto = IPPROTO_UDP;
     rule.match.spec.l4_dst = htons(53);
     rule.match.mask.l4_dst = 0xffff;
-    high = add(rule);
-    assert_true(offload_in_nic(high));
-    assert_why(low, "for a part of its packets only");
+    return rule;
+}
+
+// Of fragments such a rule in the NIC knows nothing: they are software's from then on.
+static void test_narrowed_rule(void **state)
+{
+    struct offload_rule *high, *low = add(pod(10, 0, 24, 3));
+
+    (void)state;
+    assert_int_equal(driver.n_exceptions, EXCEPTIONS);
+    high = add(dns(100));
+    assert_true(offload_in_nic(high) && offload_in_nic(low));
+    assert_int_equal(driver.n_exceptions, EXCEPTIONS + 14);
     offload_remove(high);
-    assert_true(offload_in_nic(low));
     offload_remove(low);
 }
 
-// A rule for any port is in one NIC only; in another, the rules below it must not do its work.
+// The first of the operator's rules: the guard goes on to his table, and what he has no rule for
+// from there to the forward table. The last one goes: as before.
+static void test_policy_on_and_off(void **state)
+{
+    struct rule guard = {.table = RULE_TABLE_GUARD, .priority = 100, .n_actions = 1};
+    struct rule drop = dns(32768);
+    struct offload_rule *oguard, *odrop;
+    unsigned calls;
+
+    (void)state;
+    guard.match.in_port = 3;
+    guard.actions[0] = (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
+    oguard = add(guard);
+    assert_int_equal(driver.jump, RULE_TABLE_FORWARD);
+    drop.table = RULE_TABLE_POLICY;
+    drop.n_actions = 0;
+    odrop = add(drop);
+    assert_true(offload_in_nic(oguard) && offload_in_nic(odrop));
+    assert_int_equal(driver.n - driver.n_exceptions, 3); // and the miss
+    assert_int_equal(driver.n_jumps_to_policy, 1);
+    calls = driver.n_calls;
+    offload_policy_miss(false);
+    assert_int_equal(driver.n - driver.n_exceptions, 2);
+    offload_policy_miss(true);
+    assert_int_equal(driver.n - driver.n_exceptions, 3);
+    assert_int_equal(driver.n_calls, calls + 2);
+    offload_remove(odrop);
+    assert_true(offload_in_nic(oguard));
+    assert_int_equal(driver.n - driver.n_exceptions, 1);
+    assert_int_equal(driver.jump, RULE_TABLE_FORWARD);
+    offload_remove(oguard);
+}
+
+// A rule for any port does its work in the NIC that it sends to; in another it leaves that to
+// software, and the rules below it must not do it.
 static void test_any_port_and_two_nics(void **state)
 {
     struct rule rule = pod(10, 0, 24, 13);
@@ -420,7 +487,8 @@ static void test_any_port_and_two_nics(void **state)
     (void)state;
     low = add(rule);
     assert_true(offload_in_nic(high));
-    assert_false(offload_in_nic(low));
+    assert_true(offload_in_nic(low));
+    assert_int_equal(driver.n, 4 + 2 * EXCEPTIONS);
     offload_remove(high);
     assert_true(offload_in_nic(low));
     offload_remove(low);
@@ -453,7 +521,8 @@ int main(void)
         TEST(test_two_nics),
         TEST(test_other_way_to_say_it),
         TEST(test_higher_rule_missing),
-        TEST(test_eviction_goes_on),
+        TEST(test_higher_rule_in_software),
+        TEST(test_policy_on_and_off),
         TEST(test_full),
         TEST(test_waits_for_room),
         TEST(test_same_priority),

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What a NIC's driver takes: one small rule for each thing, asked of rte_flow_validate.
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+
+#include "offload/engine.h"
+
+static const struct probe {
+    const char *name;
+    enum rte_flow_item_type item; // after eth and what `ip` says
+    int ip;                       // 4, 6, 0
+    enum rte_flow_action_type action;
+} probes[] = {
+    {"eth", RTE_FLOW_ITEM_TYPE_END, 0, RTE_FLOW_ACTION_TYPE_DROP},
+    {"vlan", RTE_FLOW_ITEM_TYPE_VLAN, 0, RTE_FLOW_ACTION_TYPE_DROP},
+    {"ipv4", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_DROP},
+    {"ipv6", RTE_FLOW_ITEM_TYPE_END, 6, RTE_FLOW_ACTION_TYPE_DROP},
+    {"tcp", RTE_FLOW_ITEM_TYPE_TCP, 4, RTE_FLOW_ACTION_TYPE_DROP},
+    {"udp", RTE_FLOW_ITEM_TYPE_UDP, 4, RTE_FLOW_ACTION_TYPE_DROP},
+    {"sctp", RTE_FLOW_ITEM_TYPE_SCTP, 4, RTE_FLOW_ACTION_TYPE_DROP},
+    {"icmp", RTE_FLOW_ITEM_TYPE_ICMP, 4, RTE_FLOW_ACTION_TYPE_DROP},
+    {"icmp6", RTE_FLOW_ITEM_TYPE_ICMP6, 6, RTE_FLOW_ACTION_TYPE_DROP},
+    {"jump", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_JUMP},
+    {"represented_port", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT},
+    {"set_mac_dst", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_SET_MAC_DST},
+    {"dec_ttl", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_DEC_TTL},
+    {"modify_field", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD},
+};
+
+static void add_action(struct flow *flow, enum rte_flow_action_type type, uint16_t ethdev)
+{
+    unsigned n = flow->n_actions;
+    union flow_action_conf *conf = flow_add_action(flow, type);
+
+    switch ((int)type) {
+    case RTE_FLOW_ACTION_TYPE_JUMP:
+        conf->jump.group = FLOW_GROUP_SOFTWARE;
+        return;
+    case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
+        conf->ethdev.port_id = ethdev;
+        return;
+    case RTE_FLOW_ACTION_TYPE_DROP:
+    case RTE_FLOW_ACTION_TYPE_DEC_TTL:
+        flow->actions[n].conf = NULL; // they have none
+        break;
+    case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
+        conf->mac.mac_addr[0] = 2;
+        break;
+    case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
+        conf->modify.operation = RTE_FLOW_MODIFY_SET;
+        conf->modify.dst.field = RTE_FLOW_FIELD_MAC_DST;
+        conf->modify.src.field = RTE_FLOW_FIELD_VALUE;
+        conf->modify.src.value[0] = 2;
+        conf->modify.width = 48;
+        break;
+    }
+    if (type != RTE_FLOW_ACTION_TYPE_DROP)
+        flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id = ethdev;
+}
+
+static int try(const struct probe *probe, uint16_t ethdev, struct rte_flow_error *error)
+{
+    struct flow flow;
+
+    // In a group that is not the root one, as most rules are.
+    flow_begin(&flow, RULE_TABLE_FORWARD, FLOW_PRIORITY_LAST);
+    flow_add_item(&flow, RTE_FLOW_ITEM_TYPE_ETH);
+    if (probe->ip)
+        flow_add_item(&flow, probe->ip == 4 ? RTE_FLOW_ITEM_TYPE_IPV4 : RTE_FLOW_ITEM_TYPE_IPV6);
+    if (probe->item != RTE_FLOW_ITEM_TYPE_END)
+        flow_add_item(&flow, probe->item);
+    add_action(&flow, probe->action, ethdev);
+    flow_end(&flow);
+    return rte_flow_validate(ethdev, &flow.attr, flow.items, flow.actions, error);
+}
+
+unsigned offload_capabilities(unsigned nic, char driver[32], struct offload_capability *list,
+                              unsigned n)
+{
+    static struct cached {
+        char driver[32];
+        uint16_t ethdev;
+        unsigned n;
+        struct offload_capability list[RTE_DIM(probes)];
+    } cache[NICS_MAX];
+    struct cached *cached;
+    uint16_t ethdev;
+
+    if (nic >= __atomic_load_n(&engine.n_nics, __ATOMIC_ACQUIRE))
+        return 0;
+    cached = &cache[nic];
+    ethdev = engine.nics[nic].ethdev;
+    if (strcmp(cached->driver, engine.nics[nic].driver) || cached->ethdev != ethdev)
+        cached->n = 0;
+    for (; cached->n < RTE_DIM(probes); cached->n++) {
+        struct offload_capability *one = &cached->list[cached->n];
+        struct rte_flow_error error = {.message = NULL};
+        int err = try(&probes[cached->n], ethdev, &error);
+
+        *one = (struct offload_capability){.name = probes[cached->n].name, .has = !err};
+        if (err)
+            snprintf(one->why_not, sizeof(one->why_not), "%s (%s)",
+                     error.message ? error.message : "refused", rte_strerror(-err));
+    }
+    snprintf(cached->driver, sizeof(cached->driver), "%s", engine.nics[nic].driver);
+    cached->ethdev = ethdev;
+    memcpy(driver, cached->driver, sizeof(cached->driver));
+    n = n < cached->n ? n : cached->n;
+    memcpy(list, cached->list, n * sizeof(*list));
+    return n;
+}

@@ -1,0 +1,707 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Which rules are in which NIC, and bringing them there. See docs/offload.md, "What must hold".
+#include "offload/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+
+#define RETRY_S 1 // after a driver said what it may take back
+
+struct engine engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct offload_rule *rule_of(struct plan_node *node)
+{
+    return (struct offload_rule *)node;
+}
+
+static void stop_waiting(struct offload_rule *orule)
+{
+    if (orule->waiting)
+        TAILQ_REMOVE(&engine.waiting, orule, work);
+    orule->waiting = false;
+}
+
+void engine_queue(struct offload_rule *orule)
+{
+    stop_waiting(orule);
+    if (orule->queued)
+        return;
+    orule->queued = true;
+    TAILQ_INSERT_TAIL(&engine.queue, orule, work);
+}
+
+static void dequeue(struct offload_rule *orule)
+{
+    if (orule->queued)
+        TAILQ_REMOVE(&engine.queue, orule, work);
+    orule->queued = false;
+}
+
+// In the order of the table it would not need to wait twice; but it is rare.
+static bool queue_visit(struct plan_node *node, void *arg)
+{
+    (void)arg;
+    engine_queue(rule_of(node));
+    return true;
+}
+
+static void queue_all(void)
+{
+    for (int table = RULE_TABLE_N - 1; table >= 0; table--)
+        plan_each(table, queue_visit, NULL);
+}
+
+static int port_of(uint16_t no, struct offload_port *port)
+{
+    const struct engine_port *known = &engine.ports[no <= PORT_MAX ? no : PORT_NONE];
+
+    *port = known->port;
+    return known->known ? known->err : -ENODEV;
+}
+
+// The NIC of a port; -1: none.
+static int nic_of(uint16_t no)
+{
+    const struct engine_port *port = &engine.ports[no <= PORT_MAX ? no : PORT_NONE];
+
+    return port->known && !port->err ? port->nic : -1;
+}
+
+static uint16_t out_port(const struct rule *rule)
+{
+    for (unsigned i = 0; i < rule->n_actions; i++) {
+        if (rule->actions[i].type == ACTION_OUTPUT)
+            return rule->actions[i].port;
+    }
+    return PORT_NONE;
+}
+
+// Behind the guard, NICs forward IP packets without a tag, nothing else.
+static bool is_of_no_packet(const struct rule *rule)
+{
+    const struct match_fields *spec = &rule->match.spec, *mask = &rule->match.mask;
+
+    return rule->table != RULE_TABLE_GUARD &&
+           (spec->vlan_tci || (mask->eth_type == RTE_BE16(0xffff) &&
+                               spec->eth_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) &&
+                               spec->eth_type != RTE_BE16(RTE_ETHER_TYPE_IPV6)));
+}
+
+// Does the rule have anything to say of packets in this NIC? Under engine.lock or not: ports
+// change in between, and then it is asked again.
+static bool concerns(const struct offload_rule *orule, unsigned n)
+{
+    if (orule->last && !(engine.policy && engine.miss_normal))
+        return false;
+    if (is_of_no_packet(&orule->rule))
+        return false;
+    return orule->rule.match.in_port == PORT_NONE || nic_of(orule->rule.match.in_port) == (int)n;
+}
+
+// Where the rule is to do its work; elsewhere its place holder is enough.
+static bool is_home(const struct offload_rule *orule, unsigned n)
+{
+    uint16_t out = out_port(&orule->rule);
+
+    if (orule->rule.match.in_port != PORT_NONE)
+        return nic_of(orule->rule.match.in_port) == (int)n;
+    return out == PORT_NONE || nic_of(out) == (int)n;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(char **why, const char *format, ...)
+{
+    va_list args;
+
+    free(*why);
+    va_start(args, format);
+    if (vasprintf(why, format, args) < 0)
+        *why = NULL;
+    va_end(args);
+}
+
+static const char *no_nic(uint16_t no)
+{
+    const struct engine_port *port = &engine.ports[no <= PORT_MAX ? no : PORT_NONE];
+
+    return port->known && !port->err && port->nic < 0 ? port->why_not : NULL;
+}
+
+int engine_build(const struct offload_rule *orule, unsigned n, enum place_kind kind,
+                 struct flow *flow, char **why)
+{
+    struct flow_way way = {
+        .policy = engine.policy,
+        .last = orule->last,
+        .software = kind == PLACE_SOFTWARE,
+        .rewrite = engine.nics[n].rewrite,
+    };
+    const struct rule *rule = &orule->rule;
+    uint16_t out = out_port(rule);
+    const char *none;
+    int err;
+
+    *why = NULL;
+    pthread_mutex_lock(&engine.lock);
+    none = no_nic(rule->match.in_port);
+    if (!none && kind == PLACE_FULL)
+        none = no_nic(out);
+    err = none ? -ENODEV : flow_build(rule, port_of, &way, flow, why);
+    if (none)
+        say(why, "%s", none);
+    if (!err && kind == PLACE_FULL && flow->outputs && nic_of(out) != (int)n && out != PORT_NONE) {
+        say(why, "it sends to a port that is not of the NIC that the packet comes in by");
+        err = -EXDEV;
+    }
+    pthread_mutex_unlock(&engine.lock);
+    flow->ethdev = engine.nics[n].ethdev;
+    return err;
+}
+
+struct question {
+    const struct offload_rule *orule;
+    unsigned n;
+    const struct offload_rule *blocker;
+};
+
+static bool same_level_visit(struct plan_node *node, void *arg)
+{
+    struct question *question = arg;
+
+    if (!concerns(rule_of(node), question->n))
+        return true;
+    question->blocker = rule_of(node);
+    return false;
+}
+
+static bool higher_visit(struct plan_node *node, void *arg)
+{
+    struct question *question = arg;
+
+    if (!concerns(rule_of(node), question->n) || rule_of(node)->places[question->n].kind)
+        return true;
+    question->blocker = rule_of(node);
+    return false;
+}
+
+// Do the other rules of its table let it into this NIC?
+static bool is_let_in(struct offload_rule *orule, unsigned n, char **why)
+{
+    struct question question = {.orule = orule, .n = n};
+
+    if (!plan_overlaps(&orule->node, PLAN_SAME, same_level_visit, &question)) {
+        say(why, question.blocker->rule.priority == orule->rule.priority
+                     ? "another rule of its priority matches some of its packets"
+                     : "another rule of nearly its priority matches some of its packets, and NICs "
+                       "have fewer priorities");
+        return false;
+    }
+    if (!plan_overlaps(&orule->node, PLAN_HIGHER, higher_visit, &question)) {
+        say(why, "a rule of higher priority for some of its packets is not in the NIC");
+        return false;
+    }
+    return true;
+}
+
+static bool evict_visit(struct plan_node *node, void *arg);
+static bool unblock_visit(struct plan_node *node, void *arg);
+
+static void save_counts(struct offload_rule *orule, const struct place *place)
+{
+    pthread_mutex_lock(&engine.lock);
+    if (place->kind == PLACE_FULL) {
+        orule->before.packets += place->packets;
+        orule->before.bytes += place->bytes;
+    }
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static void destroy_place(struct offload_rule *orule, unsigned n, struct place *place)
+{
+    struct nic *nic = &engine.nics[n];
+
+    audit_read(orule);
+    save_counts(orule, place);
+    nic_destroy(nic, place->handle);
+    nic->n_rules--;
+    nic->room++;
+    *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
+}
+
+void engine_forget(struct offload_rule *orule, unsigned n)
+{
+    destroy_place(orule, n, &orule->places[n]);
+    plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
+    engine_queue(orule);
+}
+
+// Creates the rule in the NIC, saying the actions one way and the other.
+static struct rte_flow *create(struct offload_rule *orule, unsigned n, enum place_kind kind,
+                               struct flow *flow, int *err, char **why)
+{
+    struct nic *nic = &engine.nics[n];
+    struct rte_flow_error error = {.type = RTE_FLOW_ERROR_TYPE_NONE}, other_error;
+    struct rte_flow *handle;
+    const char *what = NULL;
+    char *other_why;
+    int other_err;
+
+    *err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_ALWAYS, &what, &error);
+    if (!*err && flow->narrowed)
+        *err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_FRAGMENTS, &what, &error);
+    if (*err) {
+        free(*why);
+        *why = nic_refusal(nic->driver, *err, &error, what);
+        return NULL;
+    }
+    handle = nic_create(nic, flow, err, &error);
+    if (!handle && error.type >= RTE_FLOW_ERROR_TYPE_ACTION_NUM && kind == PLACE_FULL) {
+        enum flow_rewrite known = nic->rewrite;
+
+        nic->rewrite = known == FLOW_REWRITE_SET ? FLOW_REWRITE_MODIFY : FLOW_REWRITE_SET;
+        if (!engine_build(orule, n, kind, flow, &other_why))
+            handle = nic_create(nic, flow, &other_err, &other_error);
+        free(other_why);
+        if (!handle)
+            nic->rewrite = known;
+    }
+    if (!handle) {
+        free(*why);
+        *why = nic_refusal(nic->driver, *err, &error, NULL);
+    }
+    return handle;
+}
+
+// Puts the rule, or its place holder, into the NIC; what of it was there goes afterwards.
+static bool put(struct offload_rule *orule, unsigned n, enum place_kind kind, char **why)
+{
+    struct place *place = &orule->places[n], old;
+    struct nic *nic = &engine.nics[n];
+    struct rte_flow *handle;
+    struct flow flow;
+    bool *refused = kind == PLACE_FULL ? &place->no_full : &place->no_software;
+    char *sentence = NULL;
+    int err;
+
+    if (*refused) {
+        if (!*why && orule->why_not)
+            *why = strdup(orule->why_not);
+        return false;
+    }
+    err = engine_build(orule, n, kind, &flow, &sentence);
+    if (err) { // it may be built when its ports are others
+        if (!*why)
+            *why = sentence;
+        else
+            free(sentence);
+        return false;
+    }
+    handle = create(orule, n, kind, &flow, &err, &sentence);
+    if (!handle) {
+        if (nic_may_later(err) && !orule->waiting && !orule->queued) {
+            orule->waiting = true;
+            TAILQ_INSERT_TAIL(&engine.waiting, orule, work);
+            if (err != -ENOSPC)
+                engine.retry_at = engine_now() + RETRY_S * 1000000000ULL;
+        } else if (!nic_may_later(err)) {
+            *refused = true;
+        }
+        if (err == -ENOSPC)
+            nic->room = 0;
+        if (!*why) // of the rule itself rather than of its place holder
+            *why = sentence;
+        else
+            free(sentence);
+        if (!nic->n_rules)
+            nic_remove_exceptions(nic);
+        return false;
+    }
+    free(sentence);
+    old = *place;
+    *place = (struct place){.handle = handle,
+                            .kind = (uint8_t)kind,
+                            .line = nic->dump == DUMP_LINES ? audit_line(&flow) : 0};
+    nic->n_rules++;
+    if (old.kind)
+        destroy_place(orule, n, &old);
+    else
+        plan_overlaps(&orule->node, PLAN_LOWER, unblock_visit, &n);
+    return true;
+}
+
+// Is a place holder of any use?
+static bool may_hold_place(const struct offload_rule *orule)
+{
+    if (orule->last)
+        return false;
+    // What the guard does not let pass is software's anyway, unless a rule says so explicitly.
+    return orule->rule.table != RULE_TABLE_GUARD ||
+           (orule->rule.n_actions > 0 && orule->rule.actions[0].type == ACTION_PUNT);
+}
+
+static void take_out(struct offload_rule *orule, unsigned n)
+{
+    struct place *place = &orule->places[n], old = *place;
+
+    place->kind = PLACE_NONE;
+    place->handle = NULL;
+    plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
+    destroy_place(orule, n, &old);
+    *place = old;
+    if (!engine.nics[n].n_rules)
+        nic_remove_exceptions(&engine.nics[n]);
+}
+
+// Brings one rule in one NIC to what it may be there. True: it is settled as it should be.
+static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
+{
+    struct place *place = &orule->places[n];
+
+    if (!concerns(orule, n) || __atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE)) {
+        if (place->kind)
+            take_out(orule, n);
+        say(why, engine.nics[n].gone ? "the NIC is gone" : "no packet in the NIC matches it");
+        return false;
+    }
+    if (is_home(orule, n) && is_let_in(orule, n, why) &&
+        (place->kind == PLACE_FULL || put(orule, n, PLACE_FULL, why)))
+        return true;
+    if (place->kind != PLACE_SOFTWARE &&
+        !(may_hold_place(orule) && put(orule, n, PLACE_SOFTWARE, why))) {
+        if (place->kind)
+            take_out(orule, n);
+        else
+            plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
+    }
+    return false;
+}
+
+static void publish(struct offload_rule *orule, bool in_nic, char *why)
+{
+    pthread_mutex_lock(&engine.lock);
+    orule->in_nic = in_nic;
+    orule->settled = true;
+    free(orule->why_not);
+    orule->why_not = in_nic ? NULL : why;
+    pthread_mutex_unlock(&engine.lock);
+    if (in_nic)
+        free(why);
+}
+
+static const char *why_nowhere(const struct offload_rule *orule)
+{
+    const struct rule *rule = &orule->rule;
+
+    if (is_of_no_packet(rule))
+        return "it is for tagged frames or for what is not IP, which are software's";
+    if (orule->last && !engine.policy)
+        return "the operator has no rules";
+    if (no_nic(rule->match.in_port))
+        return no_nic(rule->match.in_port);
+    if (no_nic(out_port(rule)))
+        return no_nic(out_port(rule));
+    return engine.n_nics ? "no NIC has a port that it is for" : "there is no NIC that takes rules";
+}
+
+// Why it cannot be said at all; the port that it names may be none of a NIC.
+static void say_why_nowhere(struct offload_rule *orule, char **why)
+{
+    struct flow flow;
+    struct flow_way way = {.policy = engine.policy, .last = orule->last};
+
+    free(*why);
+    *why = NULL;
+    pthread_mutex_lock(&engine.lock);
+    if (is_of_no_packet(&orule->rule) || flow_build(&orule->rule, port_of, &way, &flow, why) == 0)
+        say(why, "%s", why_nowhere(orule));
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static void settle(struct offload_rule *orule)
+{
+    unsigned homes = 0, full = 0;
+    char *first_why = NULL;
+
+    stop_waiting(orule);
+    if (engine.mode == OFFLOAD_OFF) {
+        say(&first_why, "offload is off in the node file");
+        publish(orule, false, first_why);
+        return;
+    }
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        bool home = concerns(orule, n) && is_home(orule, n);
+        char *why = NULL;
+        bool in = settle_in(orule, n, &why);
+
+        homes += home;
+        full += home && in;
+        if (home && !in && !first_why)
+            first_why = why;
+        else
+            free(why);
+    }
+    if (!homes)
+        say_why_nowhere(orule, &first_why);
+    publish(orule, homes && full == homes, first_why);
+}
+
+// `orule` above it is not there: it must not be there either, unless it leaves its packets to
+// software.
+static bool evict_visit(struct plan_node *node, void *arg)
+{
+    struct offload_rule *orule = rule_of(node);
+
+    if (orule->places[*(unsigned *)arg].kind == PLACE_FULL)
+        settle(orule);
+    return true;
+}
+
+static bool unblock_visit(struct plan_node *node, void *arg)
+{
+    if (rule_of(node)->places[*(unsigned *)arg].kind != PLACE_FULL)
+        engine_queue(rule_of(node));
+    return true;
+}
+
+static bool settle_visit(struct plan_node *node, void *arg)
+{
+    (void)arg;
+    settle(rule_of(node));
+    return true;
+}
+
+// The first of the operator's rules comes or the last one goes: where the guard goes on to is
+// another. Meanwhile all is software's.
+static void switch_policy(void)
+{
+    // The rule for a miss is always there; an empty table 0 that drops is one to go to, too.
+    bool policy = !engine.miss_normal || plan_count(RULE_TABLE_POLICY) > 1;
+    struct offload_rule *orule;
+
+    for (unsigned table = RULE_TABLE_POLICY + 1; table < RULE_TABLE_FORWARD; table++)
+        policy = policy || plan_count(table);
+    if (policy == engine.policy)
+        return;
+    engine.policy = policy;
+    TAILQ_FOREACH(orule, &engine.all, all)
+    {
+        for (unsigned n = 0; n < engine.n_nics && orule->rule.table == RULE_TABLE_GUARD; n++) {
+            if (orule->places[n].kind == PLACE_FULL)
+                destroy_place(orule, n, &orule->places[n]);
+        }
+    }
+    settle(engine.miss);
+    plan_each(RULE_TABLE_GUARD, settle_visit, NULL);
+}
+
+static void add(struct offload_rule *orule)
+{
+    int level = orule->last ? PLAN_LEVEL_LAST : (int)flow_level(orule->rule.priority);
+
+    TAILQ_INSERT_TAIL(&engine.all, orule, all);
+    if (plan_add(&orule->node, &orule->rule.match, orule->rule.table, level)) {
+        publish(orule, false, NULL);
+        return;
+    }
+    orule->planned = true;
+    if (rule_table_is_policy(orule->rule.table))
+        switch_policy();
+    if (engine.mode != OFFLOAD_OFF)
+        plan_overlaps(&orule->node, PLAN_SAME, settle_visit, NULL);
+    settle(orule);
+}
+
+static void remove_rule(struct offload_rule *orule)
+{
+    dequeue(orule);
+    stop_waiting(orule);
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        if (!orule->places[n].kind)
+            continue;
+        nic_destroy(&engine.nics[n], orule->places[n].handle);
+        engine.nics[n].room++;
+        if (--engine.nics[n].n_rules == 0)
+            nic_remove_exceptions(&engine.nics[n]);
+    }
+    audit_forget(orule);
+    TAILQ_REMOVE(&engine.all, orule, all);
+    if (orule->planned) {
+        for (unsigned n = 0; n < engine.n_nics; n++) {
+            plan_overlaps(&orule->node, PLAN_LOWER, unblock_visit, &n);
+            plan_overlaps(&orule->node, PLAN_SAME, unblock_visit, &n);
+        }
+        plan_remove(&orule->node);
+    }
+    if (rule_table_is_policy(orule->rule.table))
+        switch_policy();
+    free(orule->why_not);
+    free(orule);
+}
+
+// A NIC has room again, or it is time to try once more.
+static void wake_waiting(void)
+{
+    bool room = false, retry = engine.retry_at && engine_now() >= engine.retry_at;
+    struct offload_rule *orule;
+    unsigned n_room = 0;
+
+    for (unsigned n = 0; n < engine.n_nics; n++)
+        n_room += engine.nics[n].room;
+    room = n_room > 0;
+    if (!room && !retry)
+        return;
+    for (unsigned n = 0; n < engine.n_nics; n++)
+        engine.nics[n].room = 0;
+    if (retry) {
+        engine.retry_at = 0;
+        n_room = UINT32_MAX;
+    }
+    while (n_room-- && (orule = TAILQ_FIRST(&engine.waiting))) {
+        stop_waiting(orule);
+        engine_queue(orule);
+    }
+}
+
+static bool names_port(const struct rule *rule, const bool ports[PORT_MAX + 1])
+{
+    uint16_t out = out_port(rule);
+
+    return (rule->match.in_port <= PORT_MAX && ports[rule->match.in_port]) ||
+           (out <= PORT_MAX && ports[out]);
+}
+
+// Rules that name a port which is another device now, or is one of a NIC that was not known.
+static void see_to_ports(const bool changed[PORT_MAX + 1], bool new_nic)
+{
+    struct offload_rule *orule;
+
+    TAILQ_FOREACH(orule, &engine.all, all)
+    {
+        bool stale = names_port(&orule->rule, changed);
+
+        if (!stale && !(new_nic && orule->rule.match.in_port == PORT_NONE))
+            continue;
+        for (unsigned n = 0; n < engine.n_nics && stale; n++) {
+            orule->places[n].no_full = orule->places[n].no_software = false;
+            if (orule->places[n].kind)
+                take_out(orule, n);
+        }
+        if (orule->planned)
+            engine_queue(orule);
+    }
+}
+
+// Until all is there again, software does it.
+void engine_reprogram(unsigned n)
+{
+    struct nic *nic = &engine.nics[n];
+    struct offload_rule *orule;
+    struct rte_flow_error error;
+    bool flushed;
+
+    flushed = rte_flow_flush(nic->ethdev, &error) == 0;
+    TAILQ_FOREACH(orule, &engine.all, all)
+    {
+        struct place *place = &orule->places[n];
+
+        if (place->kind && !flushed)
+            nic_destroy(nic, place->handle);
+        if (place->kind)
+            save_counts(orule, place);
+        *place = (struct place){0};
+        pthread_mutex_lock(&engine.lock);
+        orule->in_nic = orule->settled = false;
+        pthread_mutex_unlock(&engine.lock);
+    }
+    if (flushed)
+        memset(nic->exceptions, 0, sizeof(nic->exceptions));
+    nic_remove_exceptions(nic);
+    nic->n_rules = 0;
+    queue_all();
+}
+
+static void see_to_reset(unsigned n)
+{
+    struct nic *nic = &engine.nics[n];
+
+    pthread_mutex_lock(&engine.lock);
+    engine.status.resets++;
+    snprintf(engine.status.last_event, sizeof(engine.status.last_event),
+             "%s: the device was reset and lost its rules; they are programmed again", nic->driver);
+    pthread_mutex_unlock(&engine.lock);
+    engine_reprogram(n);
+}
+
+static bool see_to_events(void)
+{
+    bool changed[PORT_MAX + 1], any_port, new_nic, any = false;
+
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        if (!__atomic_exchange_n(&engine.nics[n].was_reset, false, __ATOMIC_ACQ_REL))
+            continue;
+        any = true;
+        if (__atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE))
+            queue_all();
+        else
+            see_to_reset(n);
+    }
+    pthread_mutex_lock(&engine.lock);
+    any_port = engine.any_port_changed;
+    new_nic = engine.new_nic;
+    if (any_port || new_nic) {
+        memcpy(changed, engine.ports_changed, sizeof(changed));
+        memset(engine.ports_changed, 0, sizeof(changed));
+    }
+    engine.any_port_changed = engine.new_nic = false;
+    pthread_mutex_unlock(&engine.lock);
+    if (any_port || new_nic)
+        see_to_ports(changed, new_nic);
+    return any || any_port || new_nic;
+}
+
+// What leaves comes before what comes.
+bool engine_turn(void)
+{
+    struct work_list removed = TAILQ_HEAD_INITIALIZER(removed);
+    struct offload_rule *orule, *added;
+    bool any = see_to_events(), miss_changed;
+
+    pthread_mutex_lock(&engine.lock);
+    TAILQ_CONCAT(&removed, &engine.removed, removal);
+    engine.removing = !TAILQ_EMPTY(&removed);
+    miss_changed = engine.miss_normal == engine.miss_wanted_drop;
+    engine.miss_normal = !engine.miss_wanted_drop;
+    added = TAILQ_EMPTY(&removed) ? TAILQ_FIRST(&engine.inbox) : NULL;
+    if (added) {
+        TAILQ_REMOVE(&engine.inbox, added, work);
+        added->posted = false;
+    }
+    pthread_mutex_unlock(&engine.lock);
+
+    any = any || added || miss_changed || !TAILQ_EMPTY(&removed);
+    while ((orule = TAILQ_FIRST(&removed))) {
+        TAILQ_REMOVE(&removed, orule, removal);
+        remove_rule(orule);
+    }
+    if (engine.removing) {
+        pthread_mutex_lock(&engine.lock);
+        engine.removing = engine.overdue = false;
+        pthread_cond_broadcast(&engine.done);
+        pthread_mutex_unlock(&engine.lock);
+    }
+    if (miss_changed && engine.miss) {
+        switch_policy();
+        settle(engine.miss);
+    }
+    if (added)
+        add(added);
+    wake_waiting();
+    orule = TAILQ_FIRST(&engine.queue);
+    if (orule) {
+        dequeue(orule);
+        settle(orule);
+    }
+    return any || orule;
+}

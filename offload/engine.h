@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What the files of the offload engine share. The engine brings the NICs' rules (installed) to what
+// the rules want (intended), one rule at a time. All of it runs in one thread: the engine's own
+// when offload_start() has made it, else the control thread inside each call. What the control
+// thread reads or writes of it is under engine.lock; no driver is called under that lock.
+#pragma once
+
+#include <pthread.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "offload/flow.h"
+#include "offload/offload.h"
+#include "offload/plan.h"
+
+#define NICS_MAX 4
+
+// What of a rule is in a NIC.
+enum place_kind {
+    PLACE_NONE,
+    PLACE_SOFTWARE, // its match only: those packets are software's, so rules below it may be there
+    PLACE_FULL,
+};
+
+struct place {
+    struct rte_flow *handle;
+    uint64_t line;           // hash of the line that describes it in the driver's dump, 0: unknown
+    uint64_t packets, bytes; // as the handle's counter was read last
+    uint8_t kind;            // enum place_kind
+    bool no_full;            // the driver does not take the rule
+    bool no_software;        // nor its match
+    bool missing;            // by the audit's last look
+};
+
+struct offload_rule {
+    struct plan_node node; // first: the plan's nodes are cast to this
+    struct rule rule;
+    bool planned, last;
+    bool queued, waiting; // in engine.queue, in engine.waiting
+    TAILQ_ENTRY(offload_rule) work, all, removal;
+    bool posted; // in engine.inbox; under engine.lock
+    struct place places[NICS_MAX];
+    struct offload_counts before; // what handles that are gone had counted; under engine.lock
+    // Published for the control thread, under engine.lock:
+    bool in_nic, settled;
+    char *why_not;
+    struct offload_counts counts;
+};
+TAILQ_HEAD(work_list, offload_rule);
+
+// An e-switch, by its proxy port.
+struct nic {
+    uint16_t ethdev, domain;
+    char driver[32];
+    bool gone;                 // unplugged; atomic
+    bool was_reset;            // by its event, to be seen to; atomic
+    enum flow_rewrite rewrite; // the one that it took last
+    unsigned n_rules;          // in it, but exceptions
+    unsigned room;             // rules that left since it was full
+    bool has[FLOW_EXCEPTIONS_N];
+    struct rte_flow *exceptions[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
+    uint64_t exception_lines[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
+    enum { DUMP_UNKNOWN, DUMP_LINES, DUMP_USELESS } dump; // what rte_flow_dev_dump gives
+    unsigned n_extra;                                     // lines of no rule of ours, last time
+    unsigned n_tolerated;                                 // of these, that stay whatever is done
+    uint64_t next_dump;                                   // engine_now()
+};
+
+// A port as the control thread found it when a rule named it last.
+struct engine_port {
+    bool known;
+    int err; // of port_of
+    struct offload_port port;
+    int nic;       // -1:
+    char *why_not; // there is none
+};
+
+struct engine {
+    enum offload_mode mode;
+    offload_port_fn *port_of;
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    pthread_t thread;
+    bool threaded, stop;
+    bool busy;     // in a turn; under lock
+    bool removing; // took rules from `removed`, and they are not out yet; under lock
+    bool overdue;  // it was waited for in vain, and is not done yet; under lock
+    struct work_list inbox, removed;        // from the control thread; under lock
+    struct engine_port ports[PORT_MAX + 1]; // under lock
+    bool ports_changed[PORT_MAX + 1], any_port_changed, new_nic;
+    struct nic nics[NICS_MAX];
+    unsigned n_nics;
+    struct work_list all, queue, waiting;
+    struct offload_rule *miss; // of the operator's table 0; NULL: drops
+    bool miss_normal;
+    bool miss_wanted_drop;        // it is to be changed; under lock
+    bool policy;                  // the operator has rules
+    uint64_t retry_at;            // engine_now(); 0: nothing to be tried again
+    struct offload_status status; // counters; under lock
+};
+extern struct engine engine;
+
+// Nanoseconds of CLOCK_MONOTONIC.
+static inline uint64_t engine_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+// engine.c. One turn: true if there may be more to do at once.
+bool engine_turn(void);
+// What a rule is in a NIC, if it can be said. `why`: a sentence, the caller's.
+int engine_build(const struct offload_rule *orule, unsigned n, enum place_kind kind,
+                 struct flow *flow, char **why);
+void engine_queue(struct offload_rule *orule);
+// The handle is of no use any more (its rule is lost): forgets it, after telling the driver.
+void engine_forget(struct offload_rule *orule, unsigned n);
+
+// Takes all out of the NIC and programs it again.
+void engine_reprogram(unsigned n);
+
+// nic.c
+struct rte_flow *nic_create(struct nic *nic, struct flow *flow, int *err,
+                            struct rte_flow_error *error);
+void nic_destroy(struct nic *nic, struct rte_flow *handle);
+// -errno and *what: the packets that it cannot leave to software.
+int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **what,
+                       struct rte_flow_error *error);
+void nic_remove_exceptions(struct nic *nic);
+// A driver's refusal as a sentence, or NULL. `what`: of the exception for these packets, or NULL.
+char *nic_refusal(const char *driver, int err, const struct rte_flow_error *error,
+                  const char *what);
+// May the driver take it another time?
+bool nic_may_later(int err);
+
+// audit.c. Looks at some rules; to be called often. Returns the nanoseconds until it wants to
+// again.
+uint64_t audit_turn(void);
+void audit_forget(const struct offload_rule *orule); // the rule is freed
+void audit_read(struct offload_rule *orule);         // its counters, now
+uint64_t audit_hash(const char *line, size_t len);
+// The hash of the line by which a driver that dumps testpmd's lines would show the flow.
+uint64_t audit_line(const struct flow *flow);

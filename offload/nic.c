@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// One NIC: rules go in and come out, one by one.
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <rte_ethdev.h>
+#include <rte_log.h>
+
+#include "offload/engine.h"
+
+RTE_LOG_REGISTER(offload_log, sluice.offload, NOTICE);
+
+#define TRIES    6 // while a driver says EAGAIN
+#define PAUSE_US 50
+
+static void count_call(uint64_t *counter)
+{
+    pthread_mutex_lock(&engine.lock);
+    ++*counter;
+    pthread_mutex_unlock(&engine.lock);
+}
+
+struct rte_flow *nic_create(struct nic *nic, struct flow *flow, int *err,
+                            struct rte_flow_error *error)
+{
+    struct rte_flow *handle = NULL;
+
+    flow->ethdev = nic->ethdev;
+    for (unsigned i = 0; i < TRIES; i++) {
+        *error = (struct rte_flow_error){.type = RTE_FLOW_ERROR_TYPE_NONE};
+        handle = rte_flow_create(nic->ethdev, &flow->attr, flow->items, flow->actions, error);
+        *err = handle ? 0 : -rte_errno;
+        if (*err != -EAGAIN)
+            break;
+        usleep(PAUSE_US << i);
+    }
+    count_call(handle ? &engine.status.created : &engine.status.refused);
+    return handle;
+}
+
+void nic_destroy(struct nic *nic, struct rte_flow *handle)
+{
+    struct rte_flow_error error = {.message = NULL};
+    int err;
+
+    if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
+        return; // and all its rules with it
+    for (unsigned i = 0; i < TRIES; i++) {
+        err = rte_flow_destroy(nic->ethdev, handle, &error);
+        if (err != -EAGAIN)
+            break;
+        usleep(PAUSE_US << i);
+    }
+    count_call(&engine.status.destroyed);
+    if (err)
+        rte_log(RTE_LOG_ERR, offload_log,
+                "sluice: port %u: the NIC kept a rule to be removed: %s\n", nic->ethdev,
+                error.message ? error.message : rte_strerror(-err));
+}
+
+void nic_remove_exceptions(struct nic *nic)
+{
+    for (unsigned kind = 0; kind < FLOW_EXCEPTIONS_N; kind++) {
+        for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++) {
+            if (nic->exceptions[kind][i])
+                nic_destroy(nic, nic->exceptions[kind][i]);
+            nic->exceptions[kind][i] = NULL;
+        }
+        nic->has[kind] = false;
+    }
+}
+
+int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **what,
+                       struct rte_flow_error *error)
+{
+    struct flow flow;
+    int err;
+
+    if (nic->has[kind])
+        return 0;
+    for (unsigned i = 0; flow_build_exception(kind, i, nic->ethdev, &flow, what); i++) {
+        nic->exceptions[kind][i] = nic_create(nic, &flow, &err, error);
+        nic->exception_lines[kind][i] = audit_line(&flow);
+        if (!nic->exceptions[kind][i]) {
+            while (i-- > 0) {
+                nic_destroy(nic, nic->exceptions[kind][i]);
+                nic->exceptions[kind][i] = NULL;
+            }
+            return err;
+        }
+    }
+    nic->has[kind] = true;
+    return 0;
+}
+
+char *nic_refusal(const char *driver, int err, const struct rte_flow_error *error, const char *what)
+{
+    const char *message = error->message ? error->message : rte_strerror(-err);
+    char *sentence;
+    int r;
+
+    if (err == -ENOSYS)
+        r = asprintf(&sentence, "%s has no rte_flow, so no rule can be in it", driver);
+    else if (error->type == RTE_FLOW_ERROR_TYPE_ATTR_TRANSFER)
+        r = asprintf(&sentence, "%s does not take transfer rules: %s", driver, message);
+    else if (what)
+        r = asprintf(&sentence, "%s cannot leave %s to software: %s (%s)", driver, what, message,
+                     rte_strerror(-err));
+    else
+        r = asprintf(&sentence, "%s does not take this rule: %s (%s)", driver, message,
+                     rte_strerror(-err));
+    return r < 0 ? NULL : sentence;
+}
+
+bool nic_may_later(int err)
+{
+    switch (err) {
+    case -ENOTSUP:
+    case -EINVAL:
+    case -ENOSYS:
+    case -EPERM:
+    case -ENODEV:
+    case -E2BIG:
+    case -EEXIST:
+        return false;
+    }
+    return true;
+}
