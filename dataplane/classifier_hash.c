@@ -34,17 +34,13 @@ struct slots {
 
 struct mask_table {
     struct slots *slots;
-    uint8_t n_words; // what packets of the rules' class have to be compared in
-    uint8_t n_all;   // what all others have to be compared in
-    uint8_t word[MATCH_KEY_WORDS];
-    uint32_t word_mask[MATCH_KEY_WORDS];
+    uint64_t bound; // no rule's order + 1 is higher
+    struct match_key mask;
 
     // For the control thread.
     struct mask_table *next; // in the bucket
-    struct match_key mask;
     unsigned class;
     uint32_t n, n_taken; // keys; slots that are not SLOT_EMPTY
-    uint64_t bound;      // no rule's order + 1 is higher
     bool stale;          // the bound may be too high
     int pins;
     uint32_t at[KEY_CLASSES];     // where in the lists
@@ -81,25 +77,37 @@ static uint64_t slot_of(const struct cls_rule *rule)
     return (uint64_t)(uintptr_t)rule | (uint64_t)(rule->hash >> 16) << 48;
 }
 
-static uint32_t hash_key(const struct mask_table *table, const struct match_key *key)
-{
-    uint32_t hash = 0;
+#define KEY_LONGS (sizeof(struct match_key) / 8)
+_Static_assert(KEY_LONGS == 13, "hash_key hashes 13 words");
 
-    for (unsigned i = 0; i < table->n_words; i++)
-        hash = rte_hash_crc_4byte(key_words(key)[table->word[i]] & table->word_mask[i], hash);
-    // CRC is linear: the low bits alone would be a poor index, and tell nothing of the high ones.
-    hash *= 0x9e3779b1;
-    return hash ^ hash >> 15;
+// All of the key, however little of it the mask looks at: branches that depend on the table would
+// cost more. Three chains, as each step of a CRC has to wait for the one before.
+static inline uint32_t hash_key(const struct mask_table *table, const struct match_key *key)
+{
+    const uint64_t *k = (const uint64_t *)key, *m = (const uint64_t *)&table->mask;
+    uint32_t a = 0, b = 0, c = 0;
+
+    for (unsigned i = 0; i < 12; i += 3) {
+        a = rte_hash_crc_8byte(k[i] & m[i], a);
+        b = rte_hash_crc_8byte(k[i + 1] & m[i + 1], b);
+        c = rte_hash_crc_8byte(k[i + 2] & m[i + 2], c);
+    }
+    a = rte_hash_crc_8byte(k[12] & m[12], a);
+    // The high half of the products: CRC is linear, and its low bits tell nothing of the high ones.
+    return (uint32_t)((a * UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xbf58476d1ce4e5b9) +
+                       c * UINT64_C(0x94d049bb133111eb)) >>
+                      32);
 }
 
-static bool key_matches(const struct mask_table *table, unsigned n_words,
-                        const struct match_key *key, const struct cls_rule *rule)
+static inline bool key_matches(const struct mask_table *table, const struct match_key *key,
+                               const struct cls_rule *rule)
 {
-    const uint32_t *words = key_words(key), *spec = key_words(&rule->spec);
-    uint32_t differ = 0;
+    const uint64_t *k = (const uint64_t *)key, *m = (const uint64_t *)&table->mask,
+                   *spec = (const uint64_t *)&rule->spec;
+    uint64_t differ = 0;
 
-    for (unsigned i = 0; i < n_words; i++)
-        differ |= (words[table->word[i]] & table->word_mask[i]) ^ spec[table->word[i]];
+    for (unsigned i = 0; i < KEY_LONGS; i++)
+        differ |= (k[i] & m[i]) ^ spec[i];
     return !differ;
 }
 
@@ -171,21 +179,6 @@ static struct slots *slots_new(struct mask_set *set, uint32_t n)
 static void slots_free(struct memory *memory, struct slots *slots)
 {
     memory_free(memory, slots, SLOTS_SIZE(slots->mask + 1));
-}
-
-static void table_words(struct mask_table *table)
-{
-    const uint32_t *mask = key_words(&table->mask);
-
-    for (unsigned implied = 0; implied < 2; implied++) {
-        for (unsigned w = 0; w < MATCH_KEY_WORDS; w++)
-            if (mask[w] && word_implied(table->class, w, mask[w]) == implied) {
-                table->word[table->n_all] = (uint8_t)w;
-                table->word_mask[table->n_all++] = mask[w];
-            }
-        if (!implied)
-            table->n_words = table->n_all;
-    }
 }
 
 // The bytes that tables of the list look at, but for those that all packets of the class share.
@@ -272,7 +265,6 @@ static struct mask_table *table_new(struct mask_set *set, const struct match_key
     }
     table->mask = *mask;
     table->class = class;
-    table_words(table);
     table->next = *bucket;
     *bucket = table;
     set->n_masks++;
@@ -616,20 +608,17 @@ struct queries {
     struct cls_rule **hits;
     uint64_t version;
     uint64_t best[CLS_BURST]; // order + 1 of the hits
-    bool all_words;
     unsigned n;
     struct query query[QUERIES_MAX];
 };
 
-static void queries_init(struct queries *q, const struct mask_set *set, enum key_class class,
-                         uint64_t version, const struct match_key *const keys[], unsigned n,
-                         struct cls_rule *hits[])
+static void queries_init(struct queries *q, const struct mask_set *set, uint64_t version,
+                         const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
 {
     q->set = set;
     q->keys = keys;
     q->hits = hits;
     q->version = version;
-    q->all_words = class == KEY_ODD;
     q->n = 0;
     for (unsigned i = 0; i < n; i++)
         q->best[i] = hits[i] ? hits[i]->order + 1 : 0;
@@ -640,10 +629,7 @@ static inline void query_add(struct queries *q, const struct mask_table *table, 
     struct query *query = &q->query[q->n++];
 
     query->table = table;
-    query->slots = load_acquire(&table->slots);
-    query->hash = hash_key(table, q->keys[key]);
     query->key = (uint8_t)key;
-    rte_prefetch0(&query->slots->slot[query->hash & query->slots->mask]);
 }
 
 // Each step for all of them, so that what one waits for is fetched while others go on.
@@ -654,20 +640,27 @@ static void queries_run(struct queries *q)
     for (unsigned j = 0; j < q->n; j++) {
         struct query *query = &q->query[j];
 
+        query->slots = load_acquire(&query->table->slots);
+        query->hash = hash_key(query->table, q->keys[query->key]);
+        rte_prefetch0(&query->slots->slot[query->hash & query->slots->mask]);
+    }
+    for (unsigned j = 0; j < q->n; j++) {
+        struct query *query = &q->query[j];
+
         query->at = query->hash;
         query->slot = probe(query->slots, query->hash, &query->at);
-        if (query->slot != SLOT_EMPTY) {
-            rte_prefetch0(slot_rule(query->slot));
-            rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), RTE_CACHE_LINE_SIZE));
-            q->query[n++] = *query;
-        }
+        rte_prefetch0(slot_rule(query->slot));
+        rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), RTE_CACHE_LINE_SIZE));
+        rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), 2 * RTE_CACHE_LINE_SIZE));
+        // No branch: whether there is a rule is anyone's guess.
+        q->query[n] = *query;
+        n += query->slot != SLOT_EMPTY;
     }
     for (unsigned j = 0; j < n; j++) {
         struct query *query = &q->query[j];
         struct cls_rule *rule = slot_rule(query->slot);
-        unsigned words = q->all_words ? query->table->n_all : query->table->n_words;
 
-        while (rule && unlikely(!key_matches(query->table, words, q->keys[query->key], rule))) {
+        while (rule && unlikely(!key_matches(query->table, q->keys[query->key], rule))) {
             query->at++;
             rule = slot_rule(probe(query->slots, query->hash, &query->at));
         }
@@ -707,35 +700,44 @@ static void query_list(struct queries *q, const struct mask_list *list, unsigned
     }
 }
 
+// The tables of one of the sieve's parts that are worth a look.
+static inline void query_part(struct queries *q, const struct sieve *sieve, uint32_t part,
+                              unsigned key)
+{
+    sieve_bits tables = sieve_tables(sieve, q->keys[key], part);
+
+    for (unsigned words = sieve_words(tables); words; words &= words - 1) {
+        unsigned w = (unsigned)__builtin_ctz(words);
+
+        for (uint64_t bits = tables[w]; bits; bits &= bits - 1) {
+            const struct mask_table *table = load_acquire(
+                &sieve->table[part * SIEVE_BITS + w * 64 + (unsigned)__builtin_ctzll(bits)]);
+
+            if (unlikely(!table))
+                continue;
+            query_add(q, table, key);
+            rte_prefetch0(table);
+            rte_prefetch0(RTE_PTR_ADD(table, RTE_CACHE_LINE_SIZE));
+            if (unlikely(q->n == QUERIES_MAX))
+                queries_run(q);
+        }
+    }
+}
+
 static void query_sieved(struct queries *q, const struct sieve *sieve, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        for (uint32_t part = 0; part < sieve->stride; part++) {
-            sieve_bits tables = sieve_tables(sieve, q->keys[i], part);
-
-            for (unsigned w = 0; w < SIEVE_BITS / 64; w++)
-                for (uint64_t bits = tables[w]; bits; bits &= bits - 1) {
-                    const struct mask_table *table = load_acquire(
-                        &sieve
-                             ->table[part * SIEVE_BITS + w * 64 + (unsigned)__builtin_ctzll(bits)]);
-
-                    if (!table || q->best[i] >= __atomic_load_n(&table->bound, __ATOMIC_RELAXED))
-                        continue;
-                    query_add(q, table, i);
-                    if (q->n == QUERIES_MAX)
-                        queries_run(q);
-                }
-        }
+        for (uint32_t part = 0; part < sieve->stride; part++)
+            query_part(q, sieve, part, i);
     queries_run(q);
 }
 
-void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
-                       enum key_class class, uint64_t version, const struct match_key *const keys[],
-                       unsigned n, struct cls_rule *hits[])
+void mask_table_lookup(const struct mask_set *set, const struct mask_table *table, uint64_t version,
+                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
 {
     struct queries q;
 
-    queries_init(&q, set, class, version, keys, n, hits);
+    queries_init(&q, set, version, keys, n, hits);
     query_table(&q, table, __atomic_load_n(&table->bound, __ATOMIC_RELAXED), n);
 }
 
@@ -748,7 +750,7 @@ void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t 
 
     if (!list || !load_acquire(&list->n))
         return;
-    queries_init(&q, set, class, version, keys, n, hits);
+    queries_init(&q, set, version, keys, n, hits);
     if (sieve)
         query_sieved(&q, sieve, n);
     else

@@ -5,10 +5,14 @@
 // the vectors of all its bytes. Bits may be set that need not be, never the other way round.
 #pragma once
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include "dataplane/classifier_internal.h"
 
 // Of 512 tables.
-typedef uint64_t sieve_bits __attribute__((vector_size(64)));
+typedef uint64_t sieve_bits __attribute__((vector_size(64), may_alias));
 #define SIEVE_BITS 512
 
 struct sieve {
@@ -48,4 +52,18 @@ static inline sieve_bits sieve_tables(const struct sieve *sieve, const struct ma
         value += 256 * sieve->stride;
     }
     return tables;
+}
+
+// Which of the 64-bit words are not 0.
+static inline unsigned sieve_words(sieve_bits tables)
+{
+#ifdef __AVX512F__
+    return _mm512_test_epi64_mask((__m512i)tables, (__m512i)tables);
+#else
+    unsigned words = 0;
+
+    for (unsigned w = 0; w < SIEVE_BITS / 64; w++)
+        words |= (unsigned)(tables[w] != 0) << w;
+    return words;
+#endif
 }

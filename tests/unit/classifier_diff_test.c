@@ -2,8 +2,8 @@
 // Random rules and packets: the classifier and libopenvswitch's say the same, for the version that
 // is in force and for the next, while rules come and go and acls are built and swapped.
 //
-// SLUICE_RULE_SETS: how many (default 300). SLUICE_PACKETS: for each of them (default 1,000).
-// SLUICE_SEED: of the random numbers (default: of the time; printed).
+// SLUICE_RULE_SETS: how many (default 150). SLUICE_PACKETS: for each of them, about (default
+// 2,000). SLUICE_SEED: of the random numbers (default: of the time; printed).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -412,8 +412,8 @@ static unsigned from_environment(const char *name, unsigned otherwise)
 
 static void agrees_with_libopenvswitch(void **state)
 {
-    unsigned sets = from_environment("SLUICE_RULE_SETS", 300);
-    unsigned packets = from_environment("SLUICE_PACKETS", 1000);
+    unsigned sets = from_environment("SLUICE_RULE_SETS", 150);
+    unsigned packets = from_environment("SLUICE_PACKETS", 2000);
 
     (void)state;
     for (unsigned i = 0; i < sets; i++)
