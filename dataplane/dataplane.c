@@ -148,7 +148,9 @@ void dp_fini(void)
         workers_stop();
     policy_fini();
     ports_close();
-    rte_eal_cleanup();
+    // A build cannot be interrupted; the process ends all the same.
+    if (cls_stop())
+        rte_eal_cleanup();
 }
 
 void rcu_wait(void)

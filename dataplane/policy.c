@@ -396,9 +396,11 @@ void dp_policy_miss(bool normal)
 
 bool dp_policy_poll(void)
 {
+    bool busy = false;
+
     for (unsigned i = 0; i < POLICY_TABLES; i++)
-        cls_poll(policy.classifier[i]);
-    return reclaim(POLL_WORK);
+        busy |= cls_poll(policy.classifier[i]);
+    return reclaim(POLL_WORK) || busy;
 }
 
 void policy_rule_describe(const struct policy_rule *rule, uint64_t version, struct rule *described)
