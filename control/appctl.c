@@ -26,7 +26,7 @@ static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], 
 {
     struct ds out = DS_EMPTY_INITIALIZER;
     size_t n;
-    struct held_rule **rules = rules_sorted(&n);
+    struct held_rule **rules = rules_sorted(false, &n);
 
     (void)argc;
     (void)argv;

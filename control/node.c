@@ -19,6 +19,7 @@
 #include "control/lock.h"
 #include "control/methods.h"
 #include "control/netdev.h"
+#include "control/nic_rules.h"
 #include "control/notify.h"
 #include "control/openflow/openflow.h"
 #include "control/rpc_server.h"
@@ -263,6 +264,7 @@ static int start(struct node *node, char **error)
     }
     node->netdevs = true;
     rules_init(config->offload, config->mtu);
+    nic_rules_init();
     // The operator's rules before any port: no packet goes by others.
     err = openflow_open(config, node->state, error);
     // The pods before the uplinks: a ToR must not be told that a pod is unreachable which is only

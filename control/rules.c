@@ -82,23 +82,39 @@ void rules_settle(void)
     offload_settle(false, REMOVE_MS);
 }
 
+static struct held_rule *hold(const struct rule *rule)
+{
+    struct held_rule *held = xzalloc(sizeof(*held));
+
+    held->rule = *rule;
+    held->sequence = next_sequence++;
+    held->next = rules_head;
+    if (rules_head)
+        rules_head->prev = held;
+    rules_head = held;
+    held->offload = offload_add(rule);
+    return held;
+}
+
+struct held_rule *rules_add_nic(const struct rule *rule)
+{
+    struct held_rule *held = hold(rule);
+
+    held->nic_only = true;
+    return held;
+}
+
 int rules_add(const struct rule *rule, struct held_rule **held, char **error)
 {
-    struct held_rule *added = xzalloc(sizeof(*added));
-    int err = dp_rule_add(rule, &added->slot, error);
+    struct held_rule *added;
+    uint32_t slot;
+    int err = dp_rule_add(rule, &slot, error);
 
-    if (err) {
-        free(added);
+    if (err)
         return err;
-    }
-    added->rule = *rule;
-    added->sequence = next_sequence++;
-    added->next = rules_head;
-    if (rules_head)
-        rules_head->prev = added;
-    rules_head = added;
+    added = hold(rule);
+    added->slot = slot;
     n_in_table[rule->table]++;
-    added->offload = offload_add(rule);
 
     if (offload_mode == CONFIG_OFFLOAD_REQUIRE)
         offload_settle(true, REQUIRE_MS);
@@ -121,14 +137,16 @@ void rules_remove(struct held_rule *held)
     if (held == NULL)
         return;
     offload_remove(held->offload);
-    dp_rule_del(held->slot);
+    if (!held->nic_only) {
+        dp_rule_del(held->slot);
+        n_in_table[held->rule.table]--;
+    }
     if (held->prev)
         held->prev->next = held->next;
     else
         rules_head = held->next;
     if (held->next)
         held->next->prev = held->prev;
-    n_in_table[held->rule.table]--;
     free(held);
 }
 
@@ -144,17 +162,20 @@ static int compare(const void *a_, const void *b_)
     return a->sequence < b->sequence ? -1 : 1;
 }
 
-struct held_rule **rules_sorted(size_t *n)
+struct held_rule **rules_sorted(bool all, size_t *n)
 {
-    size_t total = 0, i = 0;
+    struct held_rule **sorted;
+    size_t total = 0;
 
-    for (int table = 0; table < RULE_TABLE_N; table++)
-        total += n_in_table[table];
-    struct held_rule **sorted = xmalloc((total + 1) * sizeof(void *));
     for (struct held_rule *held = rules_head; held; held = held->next)
-        sorted[i++] = held;
-    qsort(sorted, total, sizeof(void *), compare);
-    *n = total;
+        total++;
+    sorted = xmalloc((total + 1) * sizeof(void *));
+    *n = 0;
+    for (struct held_rule *held = rules_head; held; held = held->next) {
+        if (all || !held->nic_only)
+            sorted[(*n)++] = held;
+    }
+    qsort(sorted, *n, sizeof(void *), compare);
     return sorted;
 }
 

@@ -12,6 +12,7 @@ struct held_rule {
     struct rule rule;
     uint64_t sequence; // order of adding
     uint32_t slot;     // for dp_rule_stats
+    bool nic_only;     // software does so without a rule
     struct offload_rule *offload;
 };
 
@@ -21,15 +22,17 @@ void rules_init(enum config_offload mode, unsigned mtu);
 void rules_fini(void);
 // -ENOTSUP: `offload: require` and the NIC does not take it. Else what dp_rule_add says.
 int rules_add(const struct rule *rule, struct held_rule **held, char **error);
+// A rule that tells the NIC what software does anyway.
+struct held_rule *rules_add_nic(const struct rule *rule);
 // NULL is fine.
 void rules_remove(struct held_rule *held);
 // Before a port is closed: waits until the NIC has no rule any more of those that were removed, or
 // until it has taken too long.
 void rules_settle(void);
 
-// All of them, ordered by table, priority (highest first) and age. The caller frees the array, not
-// the rules.
-struct held_rule **rules_sorted(size_t *n);
+// All of them, or those that are not nic_only, ordered by table, priority (highest first) and age.
+// The caller frees the array, not the rules.
+struct held_rule **rules_sorted(bool all, size_t *n);
 size_t rules_count(enum rule_table table);
 
 // What pod port `port` with this MAC may send from this address.

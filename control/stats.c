@@ -288,7 +288,7 @@ struct json *stats_rules(void)
 {
     struct json *list = json_array_create_empty();
     size_t n;
-    struct held_rule **rules = rules_sorted(&n);
+    struct held_rule **rules = rules_sorted(false, &n);
 
     for (size_t i = 0; i < n; i++) {
         struct json *rule = describe_rule(&rules[i]->rule);
@@ -309,7 +309,7 @@ struct json *stats_offload(void)
 {
     struct json *result, *list = json_array_create_empty();
     size_t n;
-    struct held_rule **rules = rules_sorted(&n);
+    struct held_rule **rules = rules_sorted(true, &n);
 
     for (size_t i = 0; i < n; i++) {
         const struct offload_rule *offload = rules[i]->offload;
@@ -491,7 +491,7 @@ struct json *stats_status(void)
     struct json *result = json_object_create();
     struct json *problems = json_array_create_empty(), *object;
     size_t up, down, ports, n_rules, in_nic = 0;
-    struct held_rule **rules = rules_sorted(&n_rules);
+    struct held_rule **rules = rules_sorted(true, &n_rules);
     struct dp_memory memory;
 
     for (size_t i = 0; i < n_rules; i++)

@@ -13,6 +13,7 @@
 #include "control/frames.h"
 #include "control/member_map.h"
 #include "control/netdev.h"
+#include "control/nic_rules.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
 #include "util.h"
@@ -86,9 +87,13 @@ static void map_update(void)
         for (unsigned i = 0; i < n_uplinks; i++)
             uplinks[i].in_use[r] = in_use[i];
     }
-    int err = changed ? dp_member_map_set(&map) : 0;
+    if (!changed)
+        return;
+    int err = dp_member_map_set(&map);
     if (err)
         VLOG_ERR("member map not set error=%s", ovs_strerror(-err));
+    else
+        nic_rules_members(config, &map);
 }
 
 unsigned uplinks_buckets(unsigned i, unsigned range)
@@ -191,6 +196,10 @@ static int open_uplink(struct uplink *uplink, char **error)
         map.src_mac = node_mac;
     }
     uplink->open = true;
+    // NICs cannot hash as the software does.
+    if (config->offload != CONFIG_OFFLOAD_OFF && offload_port_has_nic(uplink->port))
+        map.masked = true;
+    nic_rules_uplink((unsigned)(uplink - uplinks), uplink->port, &node_mac);
     free(uplink->reason);
     uplink->reason = NULL;
     if (info->fallback[0])
@@ -209,6 +218,8 @@ static void close_uplink(struct uplink *uplink)
         return;
     uplink->open = false;
     set_carrier(uplink, false, time_msec());
+    nic_rules_uplink_gone((unsigned)(uplink - uplinks));
+    rules_settle();
     if (dp_port_del(uplink->port, &error))
         VLOG_ERR("port not closed port=%u error=%s", uplink->port, error ? error : "");
     free(error);

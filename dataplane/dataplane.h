@@ -245,7 +245,19 @@ struct dp_member_map {
         } bucket[DP_BUCKETS];
     } gateway[DP_GATEWAYS_MAX];
     struct rte_ether_addr src_mac; // the node's, on every uplink
+    // Buckets by dp_masked_bucket, which NIC rules can say, instead of by a hash of the addresses
+    // and ports.
+    bool masked;
 };
+// The bucket of a flow by four bits of its headers: the lowest one of the source address (1) and of
+// the destination address (2), and of TCP, UDP and SCTP that is not fragmented the second lowest
+// one of the source port (4) and of the destination port (8). The bucket's lowest bit is their
+// parity, so that flows which differ in any one of them are spread. (The lowest bit of a port tells
+// nothing: Linux prefers even ones for clients.)
+static inline unsigned dp_masked_bucket(unsigned bits)
+{
+    return bits << 1 | (unsigned)__builtin_parity(bits);
+}
 int dp_member_map_set(const struct dp_member_map *map);
 
 // What the workers handed over: ARP replies and neighbour advertisements from uplinks.

@@ -39,15 +39,35 @@ static inline void ipv4_dec_ttl(struct rte_ipv4_hdr *ip)
     ip->hdr_checksum = (uint16_t)(sum + (sum >> 16));
 }
 
+// See dp_masked_bucket.
+static inline unsigned masked_bits(const uint8_t *src_end, const uint8_t *dst_end,
+                                   const rte_be16_t *ports)
+{
+    unsigned bits = (src_end[-1] & 1u) | (dst_end[-1] & 1u) << 1;
+
+    if (ports)
+        bits |= (((const uint8_t *)ports)[1] & 2u) << 1 | (((const uint8_t *)ports)[3] & 2u) << 2;
+    return bits;
+}
+
+static inline bool has_ports(uint8_t proto)
+{
+    return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
+}
+
 // The bucket of a flow: by addresses and protocol, and by ports where every packet of the flow has
 // them.
-static inline unsigned flow_bucket4(const struct rte_ipv4_hdr *ip)
+static inline unsigned flow_bucket4(const struct members *members, const struct rte_ipv4_hdr *ip)
 {
     uint64_t addresses = (uint64_t)ip->src_addr << 32 | ip->dst_addr;
     uint32_t rest = ip->next_proto_id;
+    bool with_ports = has_ports(ip->next_proto_id) && !ipv4_is_fragment(ip);
 
-    if ((rest == IPPROTO_TCP || rest == IPPROTO_UDP || rest == IPPROTO_SCTP) &&
-        !ipv4_is_fragment(ip)) {
+    if (members->masked)
+        return dp_masked_bucket(masked_bits((const uint8_t *)&ip->dst_addr,
+                                            (const uint8_t *)(&ip->dst_addr + 1),
+                                            with_ports ? ipv4_l4(ip) : NULL));
+    if (with_ports) {
         uint32_t ports;
 
         memcpy(&ports, ipv4_l4(ip), sizeof ports);
@@ -56,14 +76,17 @@ static inline unsigned flow_bucket4(const struct rte_ipv4_hdr *ip)
     return rte_hash_crc_8byte(addresses, rest) & (DP_BUCKETS - 1);
 }
 
-static inline unsigned flow_bucket6(const struct rte_ipv6_hdr *ip)
+static inline unsigned flow_bucket6(const struct members *members, const struct rte_ipv6_hdr *ip)
 {
     // RFC 6438: the flow label stands for the ports.
     uint32_t hash = ip->vtc_flow & RTE_BE32(0x000fffff);
     uint64_t words[4];
 
+    if (members->masked)
+        return dp_masked_bucket(masked_bits(ip->dst_addr, ip->dst_addr + sizeof ip->dst_addr,
+                                            has_ports(ip->proto) ? (const void *)(ip + 1) : NULL));
     memcpy(words, &ip->src_addr, sizeof words);
-    if (ip->proto == IPPROTO_TCP || ip->proto == IPPROTO_UDP || ip->proto == IPPROTO_SCTP) {
+    if (has_ports(ip->proto)) {
         uint32_t ports;
 
         memcpy(&ports, ip + 1, sizeof ports);
@@ -101,7 +124,7 @@ static inline const struct fwd_entry *uplink4(struct worker *w, struct port *por
         drop(w, port, p->mbuf, DROP_no_gateway);
         return NULL;
     }
-    return &members->gateway[p->gateway].bucket[flow_bucket4(ip)];
+    return &members->gateway[p->gateway].bucket[flow_bucket4(members, ip)];
 }
 
 static inline const struct fwd_entry *uplink6(struct worker *w, struct port *port,
@@ -124,7 +147,7 @@ static inline const struct fwd_entry *uplink6(struct worker *w, struct port *por
         icmp6_error(w, port, p->mbuf, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOROUTE, 0);
         drop(w, port, p->mbuf, DROP_no_gateway);
     } else
-        return &members->gateway[p->gateway].bucket[flow_bucket6(ip)];
+        return &members->gateway[p->gateway].bucket[flow_bucket6(members, ip)];
     return NULL;
 }
 
@@ -229,6 +252,6 @@ unsigned forward_bucket(const struct rte_mbuf *m)
 {
     const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 
-    return eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? flow_bucket4(ip4(m))
-                                                            : flow_bucket6(ip6(m));
+    return eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? flow_bucket4(dp.members, ip4(m))
+                                                            : flow_bucket6(dp.members, ip6(m));
 }

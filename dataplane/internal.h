@@ -150,6 +150,7 @@ struct members {
         bool valid;
         struct fwd_entry bucket[DP_BUCKETS];
     } gateway[DP_GATEWAYS_MAX];
+    bool masked; // dp_masked_bucket
 };
 
 struct dataplane {

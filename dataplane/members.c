@@ -36,6 +36,7 @@ int dp_member_map_set(const struct dp_member_map *map)
             memcpy(entry->macs + RTE_ETHER_ADDR_LEN, &map->src_mac, RTE_ETHER_ADDR_LEN);
         }
     }
+    members->masked = map->masked;
     memcpy(dp.src_mac, &map->src_mac, sizeof dp.src_mac);
     store_release(&dp.members, members);
     rcu_wait();
