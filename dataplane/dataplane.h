@@ -151,8 +151,8 @@ void dp_policy_stats(uint32_t slot, struct dp_policy_stats *stats);
 struct dp_policy_table_stats {
     uint64_t lookups, matches;
     uint32_t rules;
-    uint64_t bytes;        // of memory, builds included
-    const char *structure; // what it is compiled to now: "empty", "exact", "prefix", "acl"
+    uint64_t bytes;        // of memory: rules, actions, what they are compiled to, builds
+    const char *structure; // what it is compiled to now: "empty", "exact", "hash", "acl"
     uint32_t delta;        // rules that are not yet in the acl
     uint64_t builds, build_us_last;
 };

@@ -32,8 +32,8 @@ static struct {
     uint32_t n_rules;
     uint32_t n_visible; // to packets of `version`
     uint64_t version, sequence;
-    size_t bytes;             // of rules and their actions
-    struct rule_list changed; // since the last commit
+    size_t bytes[POLICY_TABLES]; // of rules and their actions
+    struct rule_list changed;    // since the last commit
 
     // What was removed, on its way out: no grace period begun; waiting for one; out of the
     // classifier and waiting for another.
@@ -119,13 +119,14 @@ static struct policy_actions *actions_new(const struct rule *rule, uint64_t vers
     actions->n = rule->n_actions;
     memcpy(actions->actions, rule->actions, rule->n_actions * sizeof rule->actions[0]);
     find_shape(actions);
-    own.bytes += actions_size(actions->n);
+    actions->of = (uint8_t)(rule->table - RULE_TABLE_POLICY);
+    own.bytes[actions->of] += actions_size(actions->n);
     return actions;
 }
 
 static void actions_free(struct policy_actions *actions)
 {
-    own.bytes -= actions_size(actions->n);
+    own.bytes[actions->of] -= actions_size(actions->n);
     free(actions);
 }
 
@@ -143,7 +144,7 @@ static void rule_free(struct policy_rule *rule)
     own.rules[rule->slot] = NULL;
     own.n_rules--;
     own.free_slots[POLICY_RULES_MAX - own.n_rules - 1] = rule->slot;
-    own.bytes -= sizeof *rule;
+    own.bytes[rule->table] -= sizeof *rule;
     actions_free(rule->actions);
     free(rule);
 }
@@ -234,20 +235,20 @@ static struct policy_rule *rule_new(const struct rule *params)
     rule->slot = own.free_slots[POLICY_RULES_MAX - own.n_rules - 1];
     own.rules[rule->slot] = rule;
     own.n_rules++;
-    own.bytes += sizeof *rule;
+    own.bytes[rule->table] += sizeof *rule;
     return rule;
 }
 
 // Bytes that the operator's tables take.
 static size_t memory(void)
 {
-    size_t bytes = own.bytes;
+    size_t bytes = 0;
 
     for (unsigned i = 0; i < POLICY_TABLES; i++) {
         struct classifier_stats stats;
 
         cls_stats(policy.classifier[i], &stats);
-        bytes += stats.bytes;
+        bytes += own.bytes[i] + stats.bytes;
     }
     return bytes;
 }
@@ -455,7 +456,7 @@ void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats)
     cls_stats(policy.classifier[table], &cls);
     *stats = (struct dp_policy_table_stats){
         .rules = cls.rules,
-        .bytes = cls.bytes,
+        .bytes = own.bytes[table] + cls.bytes,
         .structure = cls.structure,
         .delta = cls.delta,
         .builds = cls.builds,

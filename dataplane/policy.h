@@ -55,6 +55,7 @@ struct policy_actions {
     uint64_t cookie;
     uint8_t shape; // enum policy_shape
     uint8_t table; // of goto
+    uint8_t of;    // the operator's table that the rule is in
     uint16_t port; // of output
     uint8_t n;
     struct action actions[];
