@@ -260,7 +260,7 @@ class Watch:
         return None
 
     def run(self, device):
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # until bind() it hears no device, not all
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         sock.bind((device, ETH_P_ALL))
 
@@ -269,6 +269,7 @@ class Watch:
             sock.setblocking(False)
 
         signal.signal(signal.SIGTERM, end)
+        print("watching", file=sys.stderr, flush=True)
         while True:
             try:
                 frame, address = sock.recvfrom(65536)

@@ -33,8 +33,9 @@ frames_py() { # NODE ARGUMENTS...
 watch_frames() { # NODE DEVICE SIDE [SENDER]; started without in_ns, so that the pid is the watcher's
 	local ns=$SLUICE_LAB_PREFIX-$1
 	[ -e "/run/netns/$ns" ] || ns=$SLUICE_LAB_PREFIX-pod-$1
-	ip netns exec "$ns" "$top/tests/e2e/random_frames.py" "$facts" watch "${@:2}" >"$scratch/watch-$1" &
+	ip netns exec "$ns" "$top/tests/e2e/random_frames.py" "$facts" watch "${@:2}" >"$scratch/watch-$1" 2>"$scratch/watch-$1.err" &
 	watching+=("$!:$1")
+	wait_until 20 grep -q watching "$scratch/watch-$1.err"
 }
 stop_watching() { # TEXT
 	local watcher name wrong=''
@@ -87,7 +88,6 @@ watch_frames tor1 s0 tor a
 watch_frames b eth0 pod:b a
 watch_frames c eth0 pod:c a
 watch_frames node host0 host a
-sleep 1
 flood "from a pod" a eth0 pod:a "$(netdev_of a)"
 stop_watching "from a pod"
 check_at_least "from a pod: some came out at a pod" "$(jq .seen "$scratch/watch-b")" 100
@@ -104,7 +104,6 @@ for pod in a b c; do
 	watch_frames $pod eth0 pod:$pod
 done
 watch_frames node host0 host
-sleep 1
 flood "from a ToR" tor0 s0 tor up0
 stop_watching "from a ToR"
 check_at_least "from a ToR: some came out at a pod" "$(jq .seen "$scratch/watch-b")" 100
