@@ -415,6 +415,17 @@ def verdict(text, why=None):
 
 
 def try_out(args, usual, text, attack):
+    """Where the usual client waited too long it is tried again: another process may have had the CPU."""
+    for _ in range(3):
+        why, in_time = try_once(args, usual, attack)
+        if why or in_time:
+            break
+    verdict(text, why or (None if in_time else f"the usual client waited longer than {args.bound_ms} ms for an answer, "
+                          f"or {10 * args.bound_ms} ms to attach or detach"))
+
+
+def try_once(args, usual, attack):
+    """What was wrong, and whether the usual client was answered in time."""
     usual.longest.value, usual.longest_change.value, why = 0, 0, None
     begin = time.monotonic()
     answers = usual.answers.value
@@ -430,16 +441,12 @@ def try_out(args, usual, text, attack):
     longest, longest_change = round(1000 * usual.longest.value), round(1000 * usual.longest_change.value)
     if not why and usual.failed.value:
         why = f"the usual client failed: {usual.failed.value.decode()}"
-    if not why and longest > args.bound_ms:
-        why = f"the usual client waited {longest} ms for an answer, at most {args.bound_ms} are allowed"
-    if not why and longest_change > 10 * args.bound_ms:
-        why = f"the usual client waited {longest_change} ms to attach or detach, at most {10 * args.bound_ms} are allowed"
     if not why and peak > args.memory_mib:
         why = f"the daemon took {peak} MiB more, at most {args.memory_mib} are allowed"
-    verdict(text, why)
     print(f"#\t{time.monotonic() - begin:.1f} s, {usual.answers.value - answers} usual answers, longest {longest} ms, "
           f"of attaching and detaching {longest_change} ms, "
           f"memory +{peak} MiB", flush=True)
+    return why, longest <= args.bound_ms and longest_change <= 10 * args.bound_ms
 
 
 def wait_for_files(args, files):

@@ -85,7 +85,7 @@ testpmd_rules() { # pod to pod, with the other's MAC
 			"represented_port ethdev_port_id $((2 - i)) / end" >&5
 		ns "${pods[i]}" ip neigh replace "10.9.0.$((2 - i))" lladdr 02:00:00:00:00:99 dev eth0
 	done
-	sleep 1
+	wait_until 10 eval "[ \$(grep -c 'Flow rule #. created' '$dir/testpmd.log') -eq 2 ]"
 }
 
 if command -v dpdk-testpmd >/dev/null; then
@@ -114,7 +114,7 @@ else
 fi
 
 vsctl() {
-	ovs-vsctl --db="unix:$dir/db.sock" --timeout=20 "$@"
+	ovs-vsctl --db="unix:$dir/db.sock" --timeout=60 "$@"
 }
 
 ovs() {
@@ -122,7 +122,7 @@ ovs() {
 	ovsdb-tool create "$dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema || return 1
 	start_process "$dir/ovsdb.pid" "$dir/ovsdb.log" \
 		ovsdb-server "$dir/conf.db" "--remote=punix:$dir/db.sock" "--unixctl=$dir/db.ctl"
-	wait_until 5 test -S "$dir/db.sock" || return 1
+	wait_until 20 test -S "$dir/db.sock" || return 1
 	vsctl --no-wait init
 	vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:hw-offload=true \
 		other_config:pmd-cpu-mask=0x1 "other_config:dpdk-extra=$eal -m 700 -d $so" || return 1
@@ -139,6 +139,11 @@ offloaded() {
 	ovs-appctl -t "$dir/vs.ctl" dpctl/dump-flows -m type=offloaded | grep -c 'ipv4.*offloaded:yes, dp:dpdk'
 }
 
+both_offloaded() { # by and by, while there is traffic
+	ns a ping -c 100 -i 0.01 -q 10.9.0.2
+	[ "$(offloaded)" -eq 2 ]
+}
+
 ovs_received() {
 	local n
 	n=$(vsctl get interface r0 statistics:rx_packets)
@@ -148,8 +153,7 @@ ovs_received() {
 if [ -x "$vswitchd" ] && [ -e "$lib/librte_bus_vdev.so.23" ]; then
 	check "OVS-DPDK starts with the plugin" ovs
 	check "it forwards between the VFs" wait_until 10 ns a ping -c 1 -W 1 10.9.0.2
-	ns a ping -c 200 -i 0.01 -q 10.9.0.2 >/dev/null # until it has put its flows into the NIC
-	check_equal "it has put both directions into the NIC" "$(offloaded)" 2
+	check "it has put both directions into the NIC" wait_until 20 both_offloaded
 	before=$(ovs_received)
 	check "1,000 packets each way" flood
 	sleep 6 # its statistics are that old at most

@@ -139,5 +139,5 @@ podman rm -f -t 0 none >/dev/null 2>&1
 check "the containers have their pods" wait_until 10 fetched client "$(address web 0 4)"
 
 check "podman removes all containers" podman rm -f -t 0 -a
-check "nothing is left of them" wait_until 5 nothing_left
+check "nothing is left of them" wait_until 10 nothing_left
 finish

@@ -39,8 +39,8 @@ check "rules: a's go out by its port" eval "lab ctl rules $SLUICE_LAB_PREFIX-a |
 check "ports: both uplinks have link" eval "lab ctl ports | grep -c ' uplink  *up ' | grep -qx 2"
 check "stats: the sum rule holds" wait_until 5 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
 
-in_ns a ping -q -c 30 -i 0.1 $world4 >/dev/null &
-timeout -s INT 2.5 "$ctl" --socket "$run/control.sock" stats --watch >"$scratch/watch"
+in_ns a ping -q -c 60 -i 0.1 $world4 >/dev/null &
+timeout -s INT 5 "$ctl" --socket "$run/control.sock" stats --watch >"$scratch/watch"
 wait $!
 # 10 packets a second arrive on the pod's port
 check "stats --watch: shows rates" eval "awk '\$3 == \"pod\" && \$4 >= 8 && \$4 <= 14 { ok = 1 } END { exit !ok }' $scratch/watch"

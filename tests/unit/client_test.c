@@ -136,7 +136,7 @@ static void no_answer(void **state)
     (void)state;
     serve(pieces);
     assert_int_equal(call(200, &result, &error), -ETIMEDOUT);
-    assert_in_range(time_msec() - start, 200, 2000);
+    assert_in_range(time_msec() - start, 200, 20000);
     assert_null(error.code);
     assert_non_null(strstr(error.message, "200 ms"));
     client_error_free(&error);

@@ -214,7 +214,7 @@ static void test_full_queue(void **state)
 // A slow NIC: the program does not wait, rules come one after the other.
 static void test_slow_queue(void **state)
 {
-    uint64_t begin, hz = rte_get_tsc_hz();
+    uint64_t begin, latency = rte_get_tsc_hz() / 2;
     struct rte_flow *flows[3];
     struct rte_flow_error error;
     struct templated t;
@@ -222,16 +222,16 @@ static void test_slow_queue(void **state)
     (void)state;
     templated_fill(&t, 1, ethdev[VF1]);
     assert_true(templated_make(&t, ethdev[WIRE], 10));
-    control("latency_us=100000");
+    control("latency_us=500000");
     begin = rte_rdtsc();
     for (unsigned i = 0; i < 3; i++) {
         t.ip.hdr.dst_addr = rte_cpu_to_be_32(1 + i);
         flows[i] = templated_create(&t, ethdev[WIRE], false, NULL, &error);
     }
-    assert_true(rte_rdtsc() - begin < hz / 10);
+    assert_true(rte_rdtsc() - begin < latency);
     for (unsigned i = 0; i < 3; i++) {
         templated_pull(ethdev[WIRE]);
-        assert_true(rte_rdtsc() - begin >= hz / 10 * (i + 1));
+        assert_true(rte_rdtsc() - begin >= latency * (i + 1));
     }
     control("latency_us=0");
     for (unsigned i = 0; i < 3; i++)

@@ -47,7 +47,7 @@ static int event(uint16_t id, enum rte_eth_event_type type, void *arg, void *res
 
 static void expect_events(unsigned n)
 {
-    for (int tries = 0; tries < 1000; tries++, usleep(1000)) {
+    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
         if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
             return;
     }
@@ -125,6 +125,30 @@ static void test_rules_change_of_themselves(void **state)
     assert_int_equal(count_dumped(NULL, "flow create"), 0);
 }
 
+// A VF without carrier: its representor says so, and nothing goes either way.
+static void test_vf_link(void **state)
+{
+    struct frame frame = udp(1, 2, 64, 53);
+    struct rte_eth_link link;
+
+    (void)state;
+    n_events = 0;
+    rte_eth_dev_callback_register(ethdev[VF1], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    control("links_down=8");
+    expect_events(1);
+    rte_eth_link_get_nowait(ethdev[VF1], &link);
+    assert_int_equal(link.link_status, RTE_ETH_LINK_DOWN);
+    rte_eth_link_get_nowait(ethdev[VF0], &link);
+    assert_int_equal(link.link_status, RTE_ETH_LINK_UP);
+    inject(VF1, &frame, sizeof(frame));
+    app_sends(VF1, &frame, sizeof(frame));
+    control("links_down=0");
+    expect_events(2);
+    frame = udp(1, 3, 64, 53);
+    inject(VF1, &frame, sizeof(frame));
+    expect_same(VF1, true, &frame); // and nothing else
+}
+
 // The program closes an ethdev from the callback that tells it of a removal.
 static int close_it(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
 {
@@ -191,10 +215,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(test_unplug_and_plug),
-        TEST(test_rules_change_of_themselves),
-        TEST(test_close_in_callback),
-        TEST(test_close_waits_for_callback),
+        TEST(test_unplug_and_plug),   TEST(test_rules_change_of_themselves), TEST(test_vf_link),
+        TEST(test_close_in_callback), TEST(test_close_waits_for_callback),
 #undef TEST
     };
     int failed;
