@@ -77,16 +77,29 @@ static void l4_sum_replace(const struct policy_packet *pp, const uint8_t *old, c
         memcpy(sum, all_ones, 2);
 }
 
+// As rte_hash_crc, which reads words where there may be none aligned.
+static uint32_t crc32c(const uint8_t *bytes, unsigned len, uint32_t crc)
+{
+    uint64_t word;
+
+    for (; len >= sizeof word; bytes += sizeof word, len -= sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        crc = rte_hash_crc_8byte(word, crc);
+    }
+    while (len--)
+        crc = rte_hash_crc_1byte(*bytes++, crc);
+    return crc;
+}
+
 // The SCTP packet's CRC32c as it ought to be (RFC 9260 section 6.8).
 static uint32_t sctp_crc(const struct policy_packet *pp)
 {
-    static const uint32_t zero;
     unsigned end = pp->l3 + pp->packet->l3_len;
     unsigned sum_at = pp->l4 + offsetof(struct rte_sctp_hdr, cksum);
-    uint32_t crc = rte_hash_crc(at(pp, pp->l4), sum_at - pp->l4, UINT32_MAX);
+    uint32_t crc = crc32c(at(pp, pp->l4), sum_at - pp->l4, UINT32_MAX);
 
-    crc = rte_hash_crc(&zero, sizeof zero, crc);
-    return ~rte_hash_crc(at(pp, sum_at + 4), end - sum_at - 4, crc);
+    crc = rte_hash_crc_4byte(0, crc);
+    return ~crc32c(at(pp, sum_at + 4), end - sum_at - 4, crc);
 }
 
 static void set_eth(struct policy_packet *pp, bool src, const struct rte_ether_addr *mac)

@@ -116,7 +116,7 @@ static void fill_select(struct policy_group *group)
 
     for (unsigned b = 0; b < group->n; b++) {
         struct rule rule = {.n_actions = group->buckets[b].n_actions};
-        char text[1024];
+        char text[1024] __rte_aligned(8); // as rte_hash_crc wants it
 
         memcpy(rule.actions, group->buckets[b].actions, sizeof rule.actions);
         rule_format_actions(&rule, text, sizeof text);
