@@ -401,7 +401,7 @@ static void acl_class_lookup(const struct classifier *cls, const struct acl *acl
         hits[other[j]] = other_hits[j];
     for (unsigned i = 0; i < acl->n_direct; i++)
         if (mask_table_has(acl->direct[i], class))
-            mask_table_lookup(&cls->all, acl->direct[i], version, keys, n, hits);
+            mask_table_lookup(&cls->all, acl->direct[i], class, version, keys, n, hits);
     mask_set_lookup(changed, class, version, keys, n, hits);
 }
 

@@ -1,117 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Rules in hash tables, one for each mask. A packet is looked up in each, the table with the best
-// rule first, until no table that is left can have a better one than was found; or, if they are
-// many, in those that a sieve lets pass.
-//
-// One writer; readers meanwhile. A slot of a table holds the first of the rules that have the same
-// spec and mask, the others follow it by order. A slot that once was taken is never passed over as
-// empty while a rule behind it is there; arrays that become too small are replaced, and freed after
-// a grace period.
+// Rules in hash tables, one for each mask: the control thread's side. Readers go on meanwhile.
+#include "dataplane/classifier_hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_hash_crc.h>
-#include <rte_prefetch.h>
-
-#include "dataplane/classifier_internal.h"
 #include "dataplane/classifier_sieve.h"
 
 // With more tables than this a sieve costs less than looking into all of them.
 #define SIEVE_TABLES 6
-
-// A slot: a rule's address, and above it 16 bits of its hash.
-#define SLOT_EMPTY   UINT64_C(0)
-#define SLOT_DELETED UINT64_C(1)
-#define SLOT_RULE    ((UINT64_C(1) << 48) - 1)
-
-struct slots {
-    uint32_t mask; // number of slots - 1
-    uint64_t slot[];
-};
-#define SLOTS_MIN     8
-#define SLOTS_SIZE(n) (sizeof(struct slots) + (n) * sizeof(uint64_t))
-
-struct mask_table {
-    struct slots *slots;
-    uint64_t bound; // no rule's order + 1 is higher
-    struct match_key mask;
-
-    // For the control thread.
-    struct mask_table *next; // in the bucket
-    unsigned class;
-    uint32_t n, n_taken; // keys; slots that are not SLOT_EMPTY
-    bool stale;          // the bound may be too high
-    int pins;
-    uint32_t at[KEY_CLASSES];     // where in the lists
-    uint32_t number[KEY_CLASSES]; // in the sieves
-};
-
-struct mask_list {
-    uint32_t n, max;
-    struct {
-        struct mask_table *table;
-        uint64_t bound;  // of the table
-        uint64_t bounds; // of this table and all that follow
-    } entry[];
-};
-#define LIST_SIZE(n) (sizeof(struct mask_list) + (n) * sizeof(((struct mask_list *)0)->entry[0]))
 
 static bool in_list(unsigned class, enum key_class list)
 {
     return class == RULE_ANY || class == (unsigned)list || (class == KEY_IPV4 && list == KEY_ODD);
 }
 
-static struct cls_rule **next_of(const struct mask_set *set, struct cls_rule *rule)
-{
-    return RTE_PTR_ADD(rule, set->next_offset);
-}
-
-static struct cls_rule *slot_rule(uint64_t slot)
-{
-    return (struct cls_rule *)(uintptr_t)(slot & SLOT_RULE & ~SLOT_DELETED);
-}
-
 static uint64_t slot_of(const struct cls_rule *rule)
 {
     return (uint64_t)(uintptr_t)rule | (uint64_t)(rule->hash >> 16) << 48;
 }
-
-#define KEY_LONGS (sizeof(struct match_key) / 8)
-_Static_assert(KEY_LONGS == 13, "hash_key hashes 13 words");
-
-// All of the key, however little of it the mask looks at: branches that depend on the table would
-// cost more. Three chains, as each step of a CRC has to wait for the one before.
-static inline uint32_t hash_key(const struct mask_table *table, const struct match_key *key)
-{
-    const uint64_t *k = (const uint64_t *)key, *m = (const uint64_t *)&table->mask;
-    uint32_t a = 0, b = 0, c = 0;
-
-    for (unsigned i = 0; i < 12; i += 3) {
-        a = rte_hash_crc_8byte(k[i] & m[i], a);
-        b = rte_hash_crc_8byte(k[i + 1] & m[i + 1], b);
-        c = rte_hash_crc_8byte(k[i + 2] & m[i + 2], c);
-    }
-    a = rte_hash_crc_8byte(k[12] & m[12], a);
-    // The high half of the products: CRC is linear, and its low bits tell nothing of the high ones.
-    return (uint32_t)((a * UINT64_C(0x9e3779b97f4a7c15) + b * UINT64_C(0xbf58476d1ce4e5b9) +
-                       c * UINT64_C(0x94d049bb133111eb)) >>
-                      32);
-}
-
-static inline bool key_matches(const struct mask_table *table, const struct match_key *key,
-                               const struct cls_rule *rule)
-{
-    const uint64_t *k = (const uint64_t *)key, *m = (const uint64_t *)&table->mask,
-                   *spec = (const uint64_t *)&rule->spec;
-    uint64_t differ = 0;
-
-    for (unsigned i = 0; i < KEY_LONGS; i++)
-        differ |= (k[i] & m[i]) ^ spec[i];
-    return !differ;
-}
-
-// Control thread
 
 static unsigned bucket_of(const struct match_key *mask, unsigned class)
 {
@@ -179,6 +87,25 @@ static struct slots *slots_new(struct mask_set *set, uint32_t n)
 static void slots_free(struct memory *memory, struct slots *slots)
 {
     memory_free(memory, slots, SLOTS_SIZE(slots->mask + 1));
+}
+
+static void table_longs(struct mask_table *table)
+{
+    const uint32_t *words = key_words(&table->mask);
+    const uint64_t *longs = (const uint64_t *)&table->mask;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < KEY_LONGS; i++) {
+        if ((!words[2 * i] || word_implied(table->class, 2 * i, words[2 * i])) &&
+            (!words[2 * i + 1] || word_implied(table->class, 2 * i + 1, words[2 * i + 1])))
+            continue;
+        if (n < FEW) {
+            table->at_long[n] = (uint8_t)i;
+            table->long_mask[n] = longs[i];
+        }
+        n++;
+    }
+    table->few = n <= FEW;
 }
 
 // The bytes that tables of the list look at, but for those that all packets of the class share.
@@ -265,6 +192,7 @@ static struct mask_table *table_new(struct mask_set *set, const struct match_key
     }
     table->mask = *mask;
     table->class = class;
+    table_longs(table);
     table->next = *bucket;
     *bucket = table;
     set->n_masks++;
@@ -567,192 +495,4 @@ void mask_table_pin(struct mask_table *table, int pins)
 bool mask_table_has(const struct mask_table *table, enum key_class class)
 {
     return in_list(table->class, class);
-}
-
-// Workers
-
-// The first slot at or after `at` that may hold the hash; SLOT_EMPTY: none does.
-static inline uint64_t probe(const struct slots *slots, uint32_t hash, uint32_t *at)
-{
-    uint64_t slot;
-
-    for (;; (*at)++) {
-        slot = load_acquire(&slots->slot[*at & slots->mask]);
-        if (slot == SLOT_EMPTY || (slot > SLOT_DELETED && slot >> 48 == hash >> 16))
-            return slot;
-    }
-}
-
-// The best rule of a chain that the version sees.
-static inline struct cls_rule *chain_visible(const struct mask_set *set, struct cls_rule *rule,
-                                             uint64_t version)
-{
-    while (rule && unlikely(!rule_visible(rule, version)))
-        rule = load_acquire(next_of(set, rule));
-    return rule;
-}
-
-// What is to be looked up: a key in a table.
-struct query {
-    const struct mask_table *table;
-    const struct slots *slots;
-    uint32_t hash, at;
-    uint64_t slot;
-    uint8_t key;
-};
-#define QUERIES_MAX 128
-
-struct queries {
-    const struct mask_set *set;
-    const struct match_key *const *keys;
-    struct cls_rule **hits;
-    uint64_t version;
-    uint64_t best[CLS_BURST]; // order + 1 of the hits
-    unsigned n;
-    struct query query[QUERIES_MAX];
-};
-
-static void queries_init(struct queries *q, const struct mask_set *set, uint64_t version,
-                         const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
-{
-    q->set = set;
-    q->keys = keys;
-    q->hits = hits;
-    q->version = version;
-    q->n = 0;
-    for (unsigned i = 0; i < n; i++)
-        q->best[i] = hits[i] ? hits[i]->order + 1 : 0;
-}
-
-static inline void query_add(struct queries *q, const struct mask_table *table, unsigned key)
-{
-    struct query *query = &q->query[q->n++];
-
-    query->table = table;
-    query->key = (uint8_t)key;
-}
-
-// Each step for all of them, so that what one waits for is fetched while others go on.
-static void queries_run(struct queries *q)
-{
-    unsigned n = 0;
-
-    for (unsigned j = 0; j < q->n; j++) {
-        struct query *query = &q->query[j];
-
-        query->slots = load_acquire(&query->table->slots);
-        query->hash = hash_key(query->table, q->keys[query->key]);
-        rte_prefetch0(&query->slots->slot[query->hash & query->slots->mask]);
-    }
-    for (unsigned j = 0; j < q->n; j++) {
-        struct query *query = &q->query[j];
-
-        query->at = query->hash;
-        query->slot = probe(query->slots, query->hash, &query->at);
-        rte_prefetch0(slot_rule(query->slot));
-        rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), RTE_CACHE_LINE_SIZE));
-        rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), 2 * RTE_CACHE_LINE_SIZE));
-        // No branch: whether there is a rule is anyone's guess.
-        q->query[n] = *query;
-        n += query->slot != SLOT_EMPTY;
-    }
-    for (unsigned j = 0; j < n; j++) {
-        struct query *query = &q->query[j];
-        struct cls_rule *rule = slot_rule(query->slot);
-
-        while (rule && unlikely(!key_matches(query->table, q->keys[query->key], rule))) {
-            query->at++;
-            rule = slot_rule(probe(query->slots, query->hash, &query->at));
-        }
-        rule = chain_visible(q->set, rule, q->version);
-        if (rule && rule->order + 1 > q->best[query->key]) {
-            q->hits[query->key] = rule;
-            q->best[query->key] = rule->order + 1;
-        }
-    }
-    q->n = 0;
-}
-
-// Keys whose hit so far may be bettered, in one table.
-static void query_table(struct queries *q, const struct mask_table *table, uint64_t bound,
-                        unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (q->best[i] < bound)
-            query_add(q, table, i);
-    queries_run(q);
-}
-
-// In all tables of the list, until none that is left has a better rule.
-static void query_list(struct queries *q, const struct mask_list *list, unsigned n)
-{
-    uint32_t n_tables = load_acquire(&list->n);
-
-    for (uint32_t t = 0; t < n_tables; t++) {
-        uint64_t worst = UINT64_MAX;
-
-        for (unsigned i = 0; i < n; i++)
-            worst = RTE_MIN(worst, q->best[i]);
-        if (worst >= __atomic_load_n(&list->entry[t].bounds, __ATOMIC_RELAXED))
-            return;
-        query_table(q, list->entry[t].table,
-                    __atomic_load_n(&list->entry[t].bound, __ATOMIC_ACQUIRE), n);
-    }
-}
-
-// The tables of one of the sieve's parts that are worth a look.
-static inline void query_part(struct queries *q, const struct sieve *sieve, uint32_t part,
-                              unsigned key)
-{
-    sieve_bits tables = sieve_tables(sieve, q->keys[key], part);
-
-    for (unsigned words = sieve_words(tables); words; words &= words - 1) {
-        unsigned w = (unsigned)__builtin_ctz(words);
-
-        for (uint64_t bits = tables[w]; bits; bits &= bits - 1) {
-            const struct mask_table *table = load_acquire(
-                &sieve->table[part * SIEVE_BITS + w * 64 + (unsigned)__builtin_ctzll(bits)]);
-
-            if (unlikely(!table))
-                continue;
-            query_add(q, table, key);
-            rte_prefetch0(table);
-            rte_prefetch0(RTE_PTR_ADD(table, RTE_CACHE_LINE_SIZE));
-            if (unlikely(q->n == QUERIES_MAX))
-                queries_run(q);
-        }
-    }
-}
-
-static void query_sieved(struct queries *q, const struct sieve *sieve, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        for (uint32_t part = 0; part < sieve->stride; part++)
-            query_part(q, sieve, part, i);
-    queries_run(q);
-}
-
-void mask_table_lookup(const struct mask_set *set, const struct mask_table *table, uint64_t version,
-                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
-{
-    struct queries q;
-
-    queries_init(&q, set, version, keys, n, hits);
-    query_table(&q, table, __atomic_load_n(&table->bound, __ATOMIC_RELAXED), n);
-}
-
-void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,
-                     const struct match_key *const keys[], unsigned n, struct cls_rule *hits[])
-{
-    const struct mask_list *list = load_acquire(&set->list[class]);
-    const struct sieve *sieve = load_acquire(&set->sieve[class]);
-    struct queries q;
-
-    if (!list || !load_acquire(&list->n))
-        return;
-    queries_init(&q, set, version, keys, n, hits);
-    if (sieve)
-        query_sieved(&q, sieve, n);
-    else
-        query_list(&q, list, n);
 }

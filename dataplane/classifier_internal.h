@@ -61,7 +61,8 @@ void memory_retire(struct memory *memory, void *p, size_t size, void (*release)(
 // Frees what no reader can hold any more; all: whether they can or not.
 void memory_collect(struct memory *memory, bool all);
 
-// classifier_hash.c: a set of rules in hash tables, one for each mask.
+// classifier_hash.c: a set of rules in hash tables, one for each mask; mask_*_lookup:
+// classifier_lookup.c.
 #define MASK_BUCKETS 256
 struct mask_table;
 struct mask_list;
@@ -104,8 +105,9 @@ unsigned mask_set_largest(const struct mask_set *set, enum key_class class,
 void mask_table_pin(struct mask_table *table, int pins);
 bool mask_table_has(const struct mask_table *table, enum key_class class);
 // Like mask_set_lookup, in one table.
-void mask_table_lookup(const struct mask_set *set, const struct mask_table *table, uint64_t version,
-                       const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
+void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
+                       enum key_class class, uint64_t version, const struct match_key *const keys[],
+                       unsigned n, struct cls_rule *hits[]);
 
 // classifier_acl.c: rules compiled by rte_acl.
 #define ACL_CLASSES 3 // KEY_IPV4, KEY_IPV6, KEY_OTHER
