@@ -19,6 +19,8 @@
 // half of the time at most.
 #define QUIET_US 5000
 #define WAIT_US  200000
+// Hash tables are sorted again, and emptied ones freed, that often at most.
+#define TIDY_US 20000
 
 struct classifier {
     char *name;
@@ -39,7 +41,7 @@ struct classifier {
     uint64_t old_token;  // ... when that is
     size_t acl_bytes;
     uint64_t first_change_us, last_change_us; // 0: none since the last build began
-    uint64_t next_build_us;                   // not before
+    uint64_t next_build_us, next_tidy_us;     // not before
     uint64_t builds, build_us_last;
 };
 
@@ -337,16 +339,26 @@ static bool acl_wanted(const struct classifier *cls)
     return false;
 }
 
+// Returns whether something is left to tidy.
+static bool tidy(struct classifier *cls, uint64_t now)
+{
+    if (!cls->all.untidy && !cls->changed[0].untidy && !cls->changed[1].untidy)
+        return false;
+    if (now < cls->next_tidy_us)
+        return true;
+    cls->next_tidy_us = now + TIDY_US;
+    mask_set_tidy(&cls->all);
+    for (unsigned g = 0; g < 2; g++)
+        mask_set_tidy(&cls->changed[g]);
+    return false;
+}
+
 bool cls_poll(struct classifier *cls)
 {
-    uint64_t now;
+    uint64_t now = now_us();
+    bool untidy = tidy(cls, now);
 
     memory_collect(&cls->memory, false);
-    for (unsigned g = 0; g < 2; g++)
-        if (cls->changed[g].untidy)
-            mask_set_tidy(&cls->changed[g]);
-    if (cls->all.untidy)
-        mask_set_tidy(&cls->all);
     if (!acl_collect(cls, false))
         return true;
     if (cls->job) {
@@ -355,14 +367,13 @@ bool cls_poll(struct classifier *cls)
         return true;
     }
     if (!cls->first_change_us)
-        return cls->memory.first;
+        return untidy || cls->memory.first;
     if (!acl_wanted(cls)) {
         if (cls->acl)
             acl_publish(cls, NULL);
         cls->first_change_us = cls->last_change_us = 0;
         return true;
     }
-    now = now_us();
     if (now >= cls->next_build_us &&
         (now - cls->last_change_us >= QUIET_US || now - cls->first_change_us >= WAIT_US))
         build_start(cls);

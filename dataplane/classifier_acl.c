@@ -10,11 +10,16 @@
 #include <string.h>
 
 #include <rte_acl.h>
+#include <rte_log.h>
 
 #include "dataplane/classifier_internal.h"
 
 #define KEY_BYTES  sizeof(struct match_key)
 #define FIELDS_MAX (MATCH_KEY_WORDS + 1)
+// An acl's cost is that of its bytes: of more fields than this, hash tables and their sieve are no
+// slower. And a build may take memory out of all proportion when fields or rules are many.
+#define FIELDS_WORTH 9
+#define RULES_WORTH  20000
 
 RTE_ACL_RULE_DEF(acl_rule, FIELDS_MAX);
 
@@ -132,6 +137,10 @@ static int build_class(struct acl *acl, enum key_class class, const struct acl_s
     if (!n_rules)
         return 0;
     choose_fields(used, &config);
+    if (config.num_fields > FIELDS_WORTH || n_rules > RULES_WORTH) {
+        acl->compiled[class] = false;
+        return 0;
+    }
     param.rule_size = RTE_ACL_RULE_SZ(config.num_fields);
     if ((size_t)n_rules * param.rule_size >= max_bytes)
         return -ENOSPC;
@@ -140,6 +149,8 @@ static int build_class(struct acl *acl, enum key_class class, const struct acl_s
     acl->ctx[class] = rte_acl_create(&param);
     if (!acl->ctx[class])
         return -ENOMEM;
+    // That rte_acl cannot do with the rules is not worth a line in anybody's log.
+    rte_log_set_level_pattern("lib.acl", RTE_LOG_CRIT);
     for (uint32_t i = 0; i < n && !ret; i++)
         if (rule_in_class(sources[i].class, class)) {
             struct acl_rule rule = {.data = {.category_mask = 1,
@@ -171,6 +182,8 @@ int acl_build(struct acl *acl, const struct acl_source *sources, uint32_t n, siz
             ret = build_class(acl, c, sources, n, rank, max_bytes);
     free(ranked);
     free(rank);
+    if (!ret && !acl->compiled[0] && !acl->compiled[1] && !acl->compiled[2])
+        return -ENOTSUP;
     return ret;
 }
 

@@ -133,9 +133,10 @@ struct acl {
     struct cls_rule *rule[]; // by number; NULL: removed since
 };
 
-// Compiles the sources for the classes that acl->compiled says; source i is rule number i. Takes up
-// to max_bytes of DPDK's heap. Slow: milliseconds to minutes. -ENOSPC: it would be larger;
-// -ENOMEM: the heap or rte_acl's limits do not do. Reorders nothing, keeps no pointer.
+// Compiles the sources for the classes that acl->compiled says, and takes those back that are not
+// worth it; source i is rule number i. Takes up to max_bytes of DPDK's heap. Slow: milliseconds to
+// minutes. -ENOSPC: it would be larger; -ENOMEM: the heap or rte_acl's limits do not do; -ENOTSUP:
+// no class is worth it.
 int acl_build(struct acl *acl, const struct acl_source *sources, uint32_t n, size_t max_bytes);
 // Frees the contexts, may take milliseconds, and acl.
 void acl_free(struct acl *acl);

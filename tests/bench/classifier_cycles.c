@@ -179,7 +179,7 @@ static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n
     struct classifier *cls = cls_new(kind, (size_t)256 << 20);
     struct classifier_stats stats;
     uint64_t start = rte_rdtsc();
-    double insert_us, hash;
+    double insert_us, hash, poll_us = 0;
     char *error;
 
     for (unsigned i = 0; i < n; i++)
@@ -192,12 +192,15 @@ static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n
     make_keys(n);
     cls_poll(cls);
     hash = cycles(cls);
-    for (unsigned i = 0; i < 120000 && cls_poll(cls); i++)
-        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    for (bool busy = true; busy; nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL)) {
+        start = rte_rdtsc();
+        busy = cls_poll(cls);
+        poll_us = RTE_MAX(poll_us, since_us(start));
+    }
     cls_stats(cls, &stats);
-    printf("%-10s %6u %6u %10.1f %10.1f %-6s %9.1f %10.2f %10.0f\n", kind, n, stats.masks, hash,
-           cycles(cls), stats.structure, (double)stats.build_us_last / 1000, insert_us,
-           (double)stats.bytes / n);
+    printf("%-10s %6u %6u %10.1f %10.1f %-6s %9.1f %10.2f %8.0f %10.0f\n", kind, n, stats.masks,
+           hash, cycles(cls), stats.structure, (double)stats.build_us_last / 1000, insert_us,
+           poll_us, (double)stats.bytes / n);
     for (unsigned i = 0; i < n; i++)
         cls_remove(cls, &rules[i]);
     cls_free(cls);
@@ -222,8 +225,8 @@ int main(int argc, char **argv)
         sched_setaffinity(0, sizeof cpus, &cpus);
     }
     rules = aligned_alloc(64, RULES_LIMIT * sizeof *rules);
-    printf("%-10s %6s %6s %10s %10s %-6s %9s %10s %10s\n", "rules", "n", "masks", "hash cyc",
-           "cycles", "as", "build ms", "insert us", "bytes/rule");
+    printf("%-10s %6s %6s %10s %10s %-6s %9s %10s %8s %10s\n", "rules", "n", "masks", "hash cyc",
+           "cycles", "as", "build ms", "insert us", "poll us", "bytes/rule");
     for (unsigned k = 0; k < RTE_DIM(kinds); k++)
         for (unsigned n = 10; n <= RULES_LIMIT; n *= 10)
             measure(kinds[k].name, kinds[k].make, n);

@@ -283,7 +283,7 @@ static void next_version(struct pair *pair)
 static bool same(const struct pair *pair, uint64_t version, const struct match_key keys[],
                  unsigned n, int64_t orders[])
 {
-    const struct match_key *at[CLS_BURST];
+    const struct match_key *at[CLS_BURST] = {0};
     struct cls_rule *hits[CLS_BURST];
     bool equal = true;
 
