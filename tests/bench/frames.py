@@ -28,5 +28,10 @@ def pod_ip(pod, ip=4):
     return str(FIRST_RANGE + 256 * (pod // PODS_PER_RANGE) + 2 + pod % PODS_PER_RANGE)
 
 
+def trial_ip():
+    """One in the sender's range that nobody has."""
+    return "10.200.0.20"
+
+
 def pod_mac(pod):
     return f"02:00:00:02:{pod >> 8:02x}:{pod & 0xff:02x}"

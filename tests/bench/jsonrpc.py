@@ -5,17 +5,21 @@ import json
 import socket
 
 
-def call(path, method, *params):
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(30)
-        connection.connect(str(path))
+class Connection:
+    def __init__(self, path):
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+
+    def call(self, method, *params):
         request = {"id": 0, "method": method, "params": params}
-        connection.sendall(json.dumps(request).encode())
+        self.socket.sendall(json.dumps(request).encode())
         answer = b""
         while True:
-            received = connection.recv(65536)
+            received = self.socket.recv(65536)
             if not received:
-                raise RuntimeError(f"{method}: {path} was closed before the answer was complete")
+                raise RuntimeError(f"{method}: {self.path} was closed before the answer was complete")
             answer += received
             try:
                 reply = json.loads(answer)
@@ -24,3 +28,14 @@ def call(path, method, *params):
             if reply["error"] is not None:
                 raise RuntimeError(f"{method}: {reply['error']}")
             return reply["result"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def call(path, method, *params):
+    with Connection(path) as connection:
+        return connection.call(method, *params)

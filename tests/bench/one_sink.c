@@ -9,16 +9,21 @@
 //   policy=FILE   the operator's rules, as tests/bench/rules.py writes them
 //
 // Each line on standard input is a request, answered by a line of JSON; ends with its input.
-//   ready                     {"hugepages": BOOL}
-//   memory                    what tables hold
-//   update RATE SECONDS       changes the operator's rules, in turn: see updates.h
+//   ready                 {"hugepages": BOOL}
+//   memory                what pods took: {"pods": N, "tables": BYTES, "rules": BYTES}
+//   policy                what the operator's table is now: see updates.h
+//   update RATE SECONDS   changes the operator's rules, in turn: see updates.h
 #include <arpa/inet.h>
 #include <err.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 
 #include "dataplane/dataplane.h"
 #include "tests/bench/updates.h"
@@ -34,6 +39,20 @@ struct arguments {
     unsigned cpu, pods, ip, mbufs, memory;
     const char *source, *sink, *policy;
 };
+
+// Memory in use: DPDK's, where the tables are, and the C library's.
+struct memory {
+    uint64_t dpdk, libc;
+};
+
+static struct memory memory_used(void)
+{
+    struct rte_malloc_socket_stats stats = {0};
+    struct mallinfo2 info = mallinfo2();
+
+    rte_malloc_get_socket_stats((int)rte_socket_id(), &stats);
+    return (struct memory){stats.heap_allocsz_bytes, info.uordblks + info.hblkhd};
+}
 
 static struct in6_addr ipv4(uint32_t address)
 {
@@ -146,8 +165,9 @@ static void parse_arguments(int argc, char **argv, struct arguments *a)
         errx(2, "source and sink are missing");
 }
 
-static void start(const struct arguments *a, bool *hugepages)
+static void start(const struct arguments *a, bool *hugepages, struct memory *pods)
 {
+    struct memory before;
     struct dp_config config = {
         .n_workers = 1,
         .worker_cpus[0] = a->cpu,
@@ -169,22 +189,29 @@ static void start(const struct arguments *a, bool *hugepages)
     check(dp_init(&config, hugepages, &error), error);
     check(dp_gateways_set(ranges, 2), NULL);
     add_port(SINK, "sink", a->sink, (const uint8_t[6]){0x02, [5] = SINK});
+    before = memory_used();
     for (unsigned pod = 0; pod < a->pods; pod++)
         add_pod(pod, a->ip);
+    *pods = memory_used();
+    pods->dpdk -= before.dpdk;
+    pods->libc -= before.libc;
     if (a->policy)
         check(policy_load(a->policy, &error), error);
     add_port(SENDER, "sender", a->source, sender_mac);
     add_guard(a->ip);
 }
 
-static void answer(const char *line, bool hugepages)
+static void answer(const char *line, bool hugepages, unsigned pods, const struct memory *memory)
 {
     unsigned rate, seconds;
 
     if (!strcmp(line, "ready\n"))
         printf("{\"hugepages\": %s}\n", hugepages ? "true" : "false");
     else if (!strcmp(line, "memory\n"))
-        policy_print_memory();
+        printf("{\"pods\": %u, \"tables\": %" PRIu64 ", \"rules\": %" PRIu64 "}\n", pods,
+               memory->dpdk, memory->libc);
+    else if (!strcmp(line, "policy\n"))
+        policy_print();
     else if (sscanf(line, "update %u %u", &rate, &seconds) == 2)
         policy_update(rate, seconds);
     else
@@ -196,19 +223,20 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {.ip = 4, .mbufs = 16384, .memory = 1024};
     struct pollfd input = {.fd = 0, .events = POLLIN};
+    struct memory memory;
     bool hugepages;
     char line[64];
 
     parse_arguments(argc, argv, &arguments);
     setvbuf(stdin, NULL, _IONBF, 0);
-    start(&arguments, &hugepages);
+    start(&arguments, &hugepages, &memory);
     for (;;) {
         // As the daemon's loop does; without the operator's tables there is nothing to see to.
         if (poll(&input, 1, policy_poll() ? 1 : 100) <= 0)
             continue;
         if (!fgets(line, sizeof line, stdin))
             break;
-        answer(line, hugepages);
+        answer(line, hugepages, arguments.pods, &memory);
     }
     dp_fini();
 }

@@ -41,7 +41,7 @@ def stop(process):
         process.wait()
 
 
-def wait_for(ready, process, log, what, seconds=60, every=0.05):
+def wait_for(ready, process, log, what, seconds=120, every=0.05):
     """Waits until ready() gives something true and returns it."""
     deadline = time.monotonic() + seconds
     while True:

@@ -85,7 +85,7 @@ class Running:
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-bench-")
-        path = pathlib.Path(self.folder.name)
+        self.path = path = pathlib.Path(self.folder.name)
         self.generator = gen.Generator(path, self.rules.first_traffic())
         try:
             self.contender.start(self.rules, self.generator, path, **self.start)
@@ -107,22 +107,31 @@ class Running:
 
 
 def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
-    """{case: {contender's name: [Sample]}}"""
+    """{case: {contender's name: [Sample]}}, and what went wrong, in sentences."""
     samples = {case: {} for cases in scenarios.values() for case in cases}
+    failures = []
     for rules, cases in scenarios.items():
         for turn in range(rounds):
             for contender in contenders:
                 if not contender.takes(rules):
                     continue
-                with Running(contender, rules) as running:
-                    for case in cases:
-                        running.send(case)
-                        forwarded = 1 if contender.name.startswith("testpmd") else case.forwarded()
-                        sample = Sample.take(contender, running.generator, setup, seconds, forwarded)
-                        samples[case].setdefault(contender.name, []).append(sample)
-                        say(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
-                            f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
-    return samples
+                try:
+                    with Running(contender, rules) as running:
+                        for case in cases:
+                            sample = measure_case(running, case, setup, seconds)
+                            samples[case].setdefault(contender.name, []).append(sample)
+                            say(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
+                                f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
+                except RuntimeError as error:
+                    failures.append(f"{contender.name} with {rules}, round {turn + 1}: {error}")
+                    say(failures[-1])
+    return samples, failures
+
+
+def measure_case(running, case, setup, seconds):
+    running.send(case)
+    forwarded = 1 if running.contender.name.startswith("testpmd") else case.forwarded()
+    return Sample.take(running.contender, running.generator, setup, seconds, forwarded)
 
 
 def results(samples):

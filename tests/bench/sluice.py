@@ -45,15 +45,21 @@ class Dataplane:
         what is measured is the state that lasts."""
         if not case.policy:
             return
-        process.wait_for(lambda: not self.ask("memory")["delta"], self.process, None, self.name,
+        process.wait_for(lambda: not self.ask("policy")["delta"], self.process, None, self.name,
                          seconds=120)
 
     def pids(self):
         return [self.process.pid]
 
     def ask(self, request):
+        self.begin(request)
+        return self.finish(request)
+
+    def begin(self, request):
         self.process.stdin.write(f"{request}\n".encode())
         self.process.stdin.flush()
+
+    def finish(self, request):
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended while it was asked for {request}")

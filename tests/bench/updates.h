@@ -8,8 +8,9 @@
 int policy_load(const char *path, char **error);
 // To be called often. True: again soon.
 bool policy_poll(void);
-// {"table_bytes": , "rules": , "structure": , ...}
-void policy_print_memory(void);
+// {"rules":, "table_bytes":, "structure":, "delta": rules that wait for a build, "builds":,
+// "build_us": the last one's}
+void policy_print(void);
 // Changes the table `rate` times a second: takes out the oldest rule or puts it back, in turn. Each
 // change is committed before the next begins, those that are due at once together. Prints
 // {"changes":, "seconds":, "late":, "us": {"p50":, "p99":, "p999":, "max":}, ...}: how long a

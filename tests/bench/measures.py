@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What else is measured than the cost of a packet. Each measure is a function of (setup, contenders,
+seconds, say) that yields rows: dictionaries with the measure's name and the system's."""
+
+import statistics
+
+from bench import cases, life, offered
+from bench.run import Running, Sample
+
+# The share of its own capacity that a contender is offered where loss is counted.
+LOAD = 0.5
+LOADS = 0.1, 0.5, 0.9
+UPDATE_RATES = 1000, 10000, 100000
+UPDATE_KINDS = "exact", "prefix", "random"
+UPDATE_RULES = 10000
+
+
+def latency(setup, contenders, seconds, say):
+    """Percentiles at shares of each contender's own capacity."""
+    case = cases.Case(506, 1000)
+    for contender in contenders:
+        with Running(contender, case.rules()) as running:
+            running.send(case)
+            packets = offered.capacity(running.generator, seconds)
+            for load in LOADS:
+                running.send(case, rate=int(packets * load))
+                row = offered.Offered.take(running.generator, 2 * seconds).row()
+                say(f"latency {contender.name} at {load:.0%}: {row}")
+                yield {"measure": "latency", "system": contender.name, "load": load, **row}
+
+
+def victim(setup, contenders, seconds, say):
+    """The loss of ordinary flows, alone and with an attack of 1 % beside them."""
+    alone = cases.Case(506, 1000, policy=4, kind="attack")
+    beside = cases.Case(506, 1000, policy=4, kind="attack", attack="1%")
+    for contender in contenders:
+        if contender.name.startswith("testpmd"):
+            continue
+        with Running(contender, alone.rules()) as running:
+            running.send(alone)
+            rate = int(offered.capacity(running.generator, seconds) * LOAD)
+            for case, packets in (alone, rate), (beside, rate * 100 // 99):
+                running.send(case, rate=packets)
+                row = offered.Offered.take(running.generator, 2 * seconds).row()
+                say(f"victim {contender.name} attack {case.attack}: {row}")
+                yield {"measure": "victim", "system": contender.name, "attack": case.attack,
+                       "load": LOAD, **row}
+
+
+def updates(setup, contenders, seconds, say):
+    """Changes to the operator's rules while packets are forwarded beside them: to a table of exact
+    rules, of prefixes, of five-tuples of all kinds. First as fast as packets are taken, then at a
+    rate at which none need be lost."""
+    for contender in contenders:
+        if contender.name != "sluice":
+            continue
+        for kind in UPDATE_KINDS:
+            case = cases.Case(506, 1000, policy=UPDATE_RULES, kind=kind)
+            with Running(contender, case.rules()) as running:
+                for rate in UPDATE_RATES:
+                    row = update(setup, running, case, rate, seconds)
+                    say(f"updates {kind} {rate}/s: {row}")
+                    yield {"measure": "updates", "system": contender.name, "kind": kind,
+                           "rate": rate, "rules": UPDATE_RULES, **row}
+
+
+def update(setup, running, case, rate, seconds):
+    contender, generator = running.contender, running.generator
+    request = f"update {rate} {max(1, round(2 * seconds))}"
+    running.send(case)
+    still = [Sample.take(contender, generator, setup, seconds).cycles]
+    contender.begin(request)
+    busy = Sample.take(contender, generator, setup, seconds).cycles
+    contender.finish(request)
+    contender.settle(case)
+    still.append(Sample.take(contender, generator, setup, seconds).cycles)
+
+    running.send(case, rate=int(offered.capacity(generator, seconds) * LOAD))
+    quiet = offered.Offered.take(generator, 2 * seconds)
+    contender.begin(request)
+    changing = offered.Offered.take(generator, 2 * seconds)
+    done = contender.finish(request)
+    return {"throughput": round(statistics.mean(still) / busy, 4),
+            "achieved": round(done["changes"] / done["seconds"]),
+            "in_force_us": done["in_force_us"], "structure": done["structure"],
+            "builds": done["builds"], "without": quiet.row(), **changing.row()}
+
+
+def memory(setup, contenders, seconds, say):
+    """What pods and rules take."""
+    for contender in contenders:
+        if contender.name != "sluice":
+            continue
+        for pods in 506, 5000, 50000:
+            with Running(contender, cases.Rules(pods)) as running:
+                took = contender.ask("memory")
+            yield {"measure": "memory", "system": contender.name, "what": "pod", "n": pods,
+                   "table_bytes": round(took["tables"] / pods),
+                   "rule_bytes": round(took["rules"] / pods)}
+        for kind, n in ("exact", 10000), ("prefix", 10000), ("random", 1000), ("random", 10000):
+            case = cases.Case(506, 1000, policy=n, kind=kind)
+            with Running(contender, case.rules()) as running:
+                contender.settle(case)
+                table = contender.ask("policy")
+            yield {"measure": "memory", "system": contender.name, "what": f"{kind} rule", "n": n,
+                   "table_bytes": round(table["table_bytes"] / n), "structure": table["structure"],
+                   "build_us": table["build_us"]}
+
+
+MEASURES = {"latency": latency, "victim": victim, "updates": updates, "memory": memory,
+            "attach": life.attach, "restart": life.restart}
+QUICK = ["victim", "updates", "memory"]

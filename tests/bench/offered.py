@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of packets that come at a rate of their own, as they do from a wire: loss, latency,
+and how long a contender did not look at its queue. The generator keeps 4,096 packets, as a NIC's
+ring; what comes while it is full is lost."""
+
+import dataclasses
+import time
+
+from bench import gen
+
+PERCENTILES = {"p50": 50, "p99": 99, "p999": 99.9, "p9999": 99.99}
+
+
+@dataclasses.dataclass
+class Offered:
+    """What was measured over some time: of the ordinary packets, not the attack's."""
+
+    mpps: float  # offered
+    loss: float  # share
+    lost: int
+    latency_us: dict
+    longest_gap_us: float  # between two polls
+
+    @staticmethod
+    def take(generator, seconds):
+        before, start = generator.counters(), time.monotonic()
+        time.sleep(seconds)
+        after, end = generator.counters(), time.monotonic()
+        change = after.minus(before)
+        offered, lost = change.offered()[0], change.missed[0]
+        return Offered(offered / (end - start) / 1e6, lost / max(offered, 1), lost,
+                       {name: micro(change.latency.percentile(p)) for name, p in PERCENTILES.items()},
+                       micro(change.gaps.maximum()))
+
+    def blocked_us(self):
+        """For how long the loss says that packets were not taken (FD.io CSIT's reconfiguration
+        test)."""
+        return self.lost / self.mpps if self.mpps else 0
+
+    def row(self):
+        return {"offered_mpps": round(self.mpps, 3), "loss": self.loss, "lost": self.lost,
+                "blocked_us": round(self.blocked_us(), 1), "latency_us": self.latency_us,
+                "longest_gap_us": self.longest_gap_us}
+
+
+def micro(nanoseconds):
+    return None if nanoseconds is None else round(nanoseconds / 1000, 1)
+
+
+def capacity(generator, seconds):
+    """Packets a second that a contender takes as things are, whoever else uses its core."""
+    before, start = generator.totals()[0], time.monotonic()
+    time.sleep(seconds)
+    return (generator.totals()[0] - before) / (time.monotonic() - start)
