@@ -38,7 +38,7 @@ static int send_one(struct esw_txq *txq, const struct rte_mbuf *mbuf)
         return -EMSGSIZE;
     if (__atomic_load_n(&port->esw->unplugged, __ATOMIC_RELAXED))
         return -ENODEV;
-    if (port->is_wire && !__atomic_load_n(&port->link, __ATOMIC_RELAXED))
+    if (!__atomic_load_n(&port->link, __ATOMIC_RELAXED))
         return -ENETDOWN;
     frame = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, copy);
     if (!__atomic_load_n(&port->esw->n_from_app_rules, __ATOMIC_RELAXED))

@@ -58,7 +58,7 @@ static const struct number {
     {"lose_permille", offsetof(struct esw_faults, lose_permille), 1000},
     {"alter_permille", offsetof(struct esw_faults, alter_permille), 1000},
     {"play", offsetof(struct esw_faults, play), 1},
-    {"links_down", offsetof(struct esw_faults, links_down), 3},
+    {"links_down", offsetof(struct esw_faults, links_down), UINT32_MAX},
 };
 
 static bool number_of(const char *text, uint32_t max, uint32_t *number)

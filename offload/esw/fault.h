@@ -23,8 +23,8 @@ struct esw_faults {
     uint32_t counter_lag_ms;                                 // they are shown each so many
     uint32_t play;                                           // 1: files and generators give packets
     bool queue_stuck;                                        // nothing of a flow queue is done
-    uint32_t links_down;                                     // bit per wire
-    uint64_t without; // items and actions that are not taken, bits of fault.c's table
+    uint32_t links_down; // bit 0 and 1: the wires, from bit 2 on: the first VFs
+    uint64_t without;    // items and actions that are not taken, bits of fault.c's table
     uint64_t random;
 
     uint32_t n_creates; // since a number was set

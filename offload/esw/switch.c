@@ -88,7 +88,7 @@ static void to_app(struct esw_port *port, const struct packet *packet)
 
 static void to_wire_or_vf(struct esw_port *port, const struct packet *packet, bool by_rule)
 {
-    if ((port->is_wire && !port->link) || esw_backend_send(port, packet->frame, packet->length)) {
+    if (!port->link || esw_backend_send(port, packet->frame, packet->length)) {
         port->out_failed++;
         return;
     }
@@ -163,6 +163,9 @@ static unsigned poll_port(struct esw_port *port, uint8_t *frame)
         int length = esw_backend_receive(port, frame);
 
         if (length <= 0) {
+            if (length < 0)
+                ESW_LOG(NOTICE, "%s: %s: %s\n", port->esw->name, port->backend.name,
+                        strerror(-length));
             // The TAP's namespace is gone, and the TAP with it.
             if (length < 0 && esw_backend_reopen(port) == 0) {
                 struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
@@ -176,7 +179,7 @@ static unsigned poll_port(struct esw_port *port, uint8_t *frame)
         if (__atomic_load_n(&port->esw->unplugged, __ATOMIC_RELAXED))
             continue;
         pthread_mutex_lock(&port->esw->lock);
-        if (port->is_wire && !port->link) {
+        if (!port->link) {
             pthread_mutex_unlock(&port->esw->lock);
             continue;
         }
@@ -189,19 +192,21 @@ static unsigned poll_port(struct esw_port *port, uint8_t *frame)
 
 static void watch_links(struct esw *esw)
 {
-    for (unsigned i = 0; i < esw->n_wires; i++) {
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
         struct esw_port *port = &esw->ports[i];
+        unsigned bit = port->is_wire ? port->no : ESW_WIRES_MAX + port->no;
         bool link = esw_backend_link(port), changed;
 
         pthread_mutex_lock(&esw->lock);
-        if (esw->faults.links_down & (1u << port->no))
+        if (bit < 32 && esw->faults.links_down & (1u << bit))
             link = false;
         changed = link != port->link;
         port->link = link;
         pthread_mutex_unlock(&esw->lock);
         if (!changed)
             continue;
-        ESW_LOG(NOTICE, "%s: wire %u is %s\n", esw->name, port->no, link ? "up" : "down");
+        ESW_LOG(NOTICE, "%s: %s %u is %s\n", esw->name, port->is_wire ? "wire" : "VF", port->no,
+                link ? "up" : "down");
         esw_ethdev_tell(port, RTE_ETH_EVENT_INTR_LSC);
     }
 }
