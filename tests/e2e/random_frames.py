@@ -199,6 +199,7 @@ class Watch:
         self.sender = facts.pods[sender] if sender else None
         self.side, _, name = side.partition(":")
         self.me = facts.host if side == "host" else facts.pods.get(name)
+        self.gateways4 = {station.gateway4 for station in facts.stations}
         self.own4 = {station.ip4 for station in facts.stations}
         self.own6 = {station.ip6 for station in facts.stations}
         self.seen, self.wrong = 0, {}
@@ -214,8 +215,10 @@ class Watch:
         return look(frame) if look else f"EtherType {eth_type:04x}"
 
     def look_arp(self, frame):
-        sender_mac, sender, target = frame[22:28], frame[28:32], frame[38:42]
-        if self.side == "tor" and (sender_mac != self.facts.node_mac or sender not in self.own4):
+        operation, sender_mac, sender, target = frame[20:22], frame[22:28], frame[28:32], frame[38:42]
+        # After a gateway's answer was missed (this machine may be busy) the node asks in nobody's name: RFC 5227.
+        probe = operation == b"\0\1" and sender == bytes(4) and target in self.gateways4
+        if self.side == "tor" and (sender_mac != self.facts.node_mac or not (probe or sender in self.own4)):
             return f"ARP of {sender_mac.hex()}, {socket.inet_ntoa(sender)}"
         if self.side != "tor" and (sender_mac != self.facts.router_mac or target != self.me.ip4):
             return f"ARP of {sender_mac.hex()} for {socket.inet_ntoa(target)}"
