@@ -84,7 +84,7 @@ check_at_most "packets of other pods lost, per mille" \
 
 # Free buffers are counted in each worker's cache, too; what is in use is under way or lost.
 check "as many buffers are in use as before" wait_until 10 eval "[ \$(buffers_in_use) -le $buffers ]"
-check "the sum rule holds" wait_until 5 sum_rule_holds
+check "the sum rule holds" wait_until 20 sum_rule_holds
 
 lab daemon stop
 check "the daemon starts again" lab daemon start

@@ -127,7 +127,7 @@ finish() {
 	local log=$run/daemon.log
 	trap - EXIT INT TERM
 	if [ -e "$run/daemon.pid" ]; then
-		check "the sum rule holds at the end" wait_until 5 sum_rule_holds
+		check "the sum rule holds at the end" wait_until 20 sum_rule_holds
 		check "the daemon stops on SIGTERM within $((stop_ms / 1000)) s" daemon_stops_in_time
 	fi
 	if [ -e "$log" ]; then

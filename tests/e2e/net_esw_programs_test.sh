@@ -160,7 +160,7 @@ if [ -x "$vswitchd" ] && [ -e "$lib/librte_bus_vdev.so.23" ]; then
 	check_at_most "of these through OVS" $(($(ovs_received) - before)) 20
 	check "the PF is deleted while representors live" vsctl del-port pf
 	check "and added again" vsctl add-port br0 pf -- set interface pf type=dpdk options:dpdk-devargs=net_esw92
-	check "the VFs still talk" wait_until 5 ns a ping -c 1 -W 1 10.9.0.2
+	check "the VFs still talk" wait_until 20 ns a ping -c 1 -W 1 10.9.0.2
 	check "OVS is alive" process_alive "$dir/vswitchd.pid"
 else
 	skipped "OVS-DPDK is not installed (Debian: openvswitch-switch-dpdk)"

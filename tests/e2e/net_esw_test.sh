@@ -85,7 +85,7 @@ attach() { # POD VF MAC HOST
 }
 
 make_pod() { # POD VF MAC HOST
-	wait_until 5 ip -n "$node" link show "nesw$2" || return 1
+	wait_until 20 ip -n "$node" link show "nesw$2" || return 1
 	ip -n "$node" link set "nesw$2" netns "$p$1" name eth0 || return 1
 	attach "$@" || return 1
 	ip -n "$p$1" addr add "10.1.10.$4/32" dev eth0
@@ -118,9 +118,9 @@ make_network
 check "the daemon starts on net_esw" daemon auto
 check "the device says that it is software" grep -q "$device: a SmartNIC in software" "$dir/daemon.log"
 check "two pods are attached to VFs" make_pods
-check "their 8 rules are in the NIC" wait_until 5 eval '[ "$(rules)" = 8 ]'
+check "their 8 rules are in the NIC" wait_until 20 eval '[ "$(rules)" = 8 ]'
 for address in 10.1.10.6 fd00:10::6; do
-	check "pod to pod, $address" wait_until 5 ns a ping -c 1 -W 1 $address
+	check "pod to pod, $address" wait_until 20 ns a ping -c 1 -W 1 $address
 	before=$(software_packets)
 	check "1,000 packets each way, none lost, $address" flood $address
 	check_at_most "of these through software" $(($(software_packets) - before)) 60 # ARP, ND, the gateways' answers
@@ -133,8 +133,8 @@ before=$(software_packets)
 check "1,000 packets to the world and back, none lost" flood 10.9.0.1
 check_at_most "of these through software" $(($(software_packets) - before)) 60 # ARP, ND, the gateways' answers
 ns tor0 ip link set s0 down
-check "pod to world when a wire has no carrier" wait_until 5 ns a ping -c 2 -i 0.2 -W 1 10.9.0.1
-check "that uplink is down" wait_until 5 eval "ctl --json ports | jq -e '.ports[] | select(.name == \"up0\") | .link | not'"
+check "pod to world when a wire has no carrier" wait_until 20 ns a ping -c 2 -i 0.2 -W 1 10.9.0.1
+check "that uplink is down" wait_until 20 eval "ctl --json ports | jq -e '.ports[] | select(.name == \"up0\") | .link | not'"
 ns tor0 ip link set s0 up
 
 # A pod that lies: what the NIC's guard does not let in, software refuses.
@@ -148,9 +148,9 @@ ip -n "${p}a" addr del 10.1.10.77/32 dev eth0
 check "a pod is detached" ctl detach --container-id b --ifname eth0
 check_equal "its rules are out of the NIC" "$(rules)" 4
 check "and attached again" attach b 1 "$mac_b" 6
-check "its rules are in the NIC" wait_until 5 eval '[ "$(rules)" = 8 ]'
-check "pod to pod" wait_until 5 ns a ping -c 1 -W 1 10.1.10.6
-check "the sum rule holds" wait_until 5 eval "ctl --json stats |
+check "its rules are in the NIC" wait_until 20 eval '[ "$(rules)" = 8 ]'
+check "pod to pod" wait_until 20 ns a ping -c 1 -W 1 10.1.10.6
+check "the sum rule holds" wait_until 20 eval "ctl --json stats |
 	jq -e '.totals | .rx + .originated == .tx + ([.drops[]] | add) + .in_flight'"
 
 stop_process "$dir/daemon.pid"
@@ -159,7 +159,7 @@ check "the VFs went with the daemon" eval '! ns a ip link show eth0'
 check "the daemon starts with offload: off" daemon off
 check "two pods are attached" make_pods
 check_equal "no rule is in the NIC" "$(rules)" 0
-check "pod to pod" wait_until 5 ns a ping -c 1 -W 1 10.1.10.6
+check "pod to pod" wait_until 20 ns a ping -c 1 -W 1 10.1.10.6
 before=$(software_packets)
 check "1,000 packets each way, none lost" flood 10.1.10.6
 check_at_least "of these through software" $(($(software_packets) - before)) 2000
@@ -169,12 +169,12 @@ stop_process "$dir/daemon.pid"
 rm -f "$dir/state.db"
 check "the daemon starts with VFs that stay" daemon auto ,persist=1
 check "two pods are attached" make_pods
-check "pod to pod" wait_until 5 ns a ping -c 1 -W 1 10.1.10.6
+check "pod to pod" wait_until 20 ns a ping -c 1 -W 1 10.1.10.6
 stop_process "$dir/daemon.pid" KILL
 check "the daemon is killed, the VFs stay" ns b ip link show eth0
 check "the daemon starts again" daemon auto ,persist=1
 check "its pods' rules are in the NIC again" wait_until 20 eval '[ "$(rules)" = 8 ]'
-check "pod to pod, nothing was attached again" wait_until 5 ns a ping -c 1 -W 1 10.1.10.6
+check "pod to pod, nothing was attached again" wait_until 20 ns a ping -c 1 -W 1 10.1.10.6
 before=$(software_packets)
 check "1,000 packets each way, none lost" flood 10.1.10.6
 check_at_most "of these through software" $(($(software_packets) - before)) 60 # ARP, ND, the gateways' answers

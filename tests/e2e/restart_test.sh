@@ -36,7 +36,7 @@ for how in kill stop; do
 	done
 	check "$how: both ToRs know the pods" eval "wait_until 10 pod_known a && wait_until 10 pod_known c"
 	check "$how: a new pod can be attached" lab pod add new$how 1
-	check "$how: the new pod is reached" wait_until 5 in_ns a ping -c 1 -W 1 "$(lab pod ip new$how 4)"
+	check "$how: the new pod is reached" wait_until 20 in_ns a ping -c 1 -W 1 "$(lab pod ip new$how 4)"
 	check "$how: the new pod can be detached" lab pod del new$how
 done
 

@@ -37,7 +37,7 @@ check "status: the node is well" wait_until 10 eval 'lab ctl status | head -n 1 
 check "pods: both are up, by address" eval "lab ctl pods $(lab pod ip a 4) | grep -q ' up '"
 check "rules: a's go out by its port" eval "lab ctl rules $SLUICE_LAB_PREFIX-a | grep -q 'dec_ttl,output:'"
 check "ports: both uplinks have link" eval "lab ctl ports | grep -c ' uplink  *up ' | grep -qx 2"
-check "stats: the sum rule holds" wait_until 5 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
+check "stats: the sum rule holds" wait_until 20 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
 
 in_ns a ping -q -c 60 -i 0.1 $world4 >/dev/null &
 timeout -s INT 5 "$ctl" --socket "$run/control.sock" stats --watch >"$scratch/watch"

@@ -665,7 +665,7 @@ static int event(uint16_t id, enum rte_eth_event_type type, void *arg, void *res
 
 static void expect_events(unsigned n)
 {
-    for (int tries = 0; tries < 1000; tries++, usleep(1000)) {
+    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
         if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
             return;
     }
