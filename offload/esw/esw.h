@@ -127,8 +127,9 @@ struct esw {
     unsigned n_from_app_rules; // rules that match what ethdevs send
     struct esw_faults faults;
 
-    bool unplugged; // under no lock, atomic
-    int control;    // socket, or -1
+    unsigned n_jobs; // pushed on flow queues and not done; atomic
+    bool unplugged;  // under no lock, atomic
+    int control;     // socket, or -1
     char control_path[108];
 };
 

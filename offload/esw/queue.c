@@ -144,6 +144,12 @@ static void give_up_job(struct esw_flow_queue *queue)
     queue->n--;
 }
 
+static void push(struct esw_port *port, struct esw_flow_queue *queue)
+{
+    __atomic_fetch_add(&port->esw->n_jobs, queue->n - queue->n_pushed, __ATOMIC_RELAXED);
+    queue->n_pushed = queue->n;
+}
+
 // The rule of a create is not there. A destroy of it may wait behind.
 static void fail(struct esw_port *port, struct esw_flow_queue *queue, struct esw_job *job)
 {
@@ -185,6 +191,7 @@ static void work(struct esw_port *port, struct esw_flow_queue *queue)
         do_job(port, queue, job);
         queue->free_tsc = due;
         queue->n_done++;
+        __atomic_fetch_sub(&port->esw->n_jobs, 1, __ATOMIC_RELAXED);
     }
 }
 
@@ -201,6 +208,7 @@ void esw_queues_abandon(struct esw_port *port)
     for (unsigned i = 0; i < port->async.n_queues; i++) {
         struct esw_flow_queue *queue = &port->async.queues[i];
 
+        __atomic_fetch_sub(&port->esw->n_jobs, queue->n_pushed - queue->n_done, __ATOMIC_RELAXED);
         for (queue->n_pushed = queue->n; queue->n_done < queue->n; queue->n_done++) {
             struct esw_job *job = job_at(queue, queue->n_done);
 
@@ -252,7 +260,7 @@ struct rte_flow *esw_async_create(struct rte_eth_dev *dev, uint32_t number,
         job->flow = flow;
         job->user_data = user_data;
         if (!attr->postpone)
-            queue->n_pushed = queue->n;
+            push(port, queue);
         work(port, queue);
     } else if (job) {
         give_up_job(queue);
@@ -279,7 +287,7 @@ int esw_async_destroy(struct rte_eth_dev *dev, uint32_t number, const struct rte
         job->flow = flow;
         job->user_data = user_data;
         if (!attr->postpone)
-            queue->n_pushed = queue->n;
+            push(port, queue);
         work(port, queue);
     } else {
         ret = -rte_errno;
@@ -297,7 +305,7 @@ int esw_async_push(struct rte_eth_dev *dev, uint32_t number, struct rte_flow_err
     if (number < port->async.n_queues) {
         struct esw_flow_queue *queue = &port->async.queues[number];
 
-        queue->n_pushed = queue->n;
+        push(port, queue);
         work(port, queue);
     } else {
         ret = refuse(error, EINVAL, "there is no such queue");

@@ -257,9 +257,11 @@ static void *run_thread(void *arg)
         }
         if (polled && poll_polled(esw, frame) == 0 && n <= 0)
             usleep(POLL_SLEEP_US);
-        pthread_mutex_lock(&esw->lock);
-        esw_queues_work(esw);
-        pthread_mutex_unlock(&esw->lock);
+        if (__atomic_load_n(&esw->n_jobs, __ATOMIC_RELAXED)) {
+            pthread_mutex_lock(&esw->lock);
+            esw_queues_work(esw);
+            pthread_mutex_unlock(&esw->lock);
+        }
         if (now >= next_link) {
             watch_links(esw);
             next_link = now + rte_get_tsc_hz() / 1000 * LINK_INTERVAL_MS;
