@@ -8,19 +8,25 @@
 #include <time.h>
 
 #include "dataplane/classifier_internal.h"
+#include "dataplane/classifier_sieve.h"
 
 // Up to so many masks a table is called exact: a few hash lookups cost less than anything else.
 #define EXACT_MASKS 2
-// With more hash tables than this for packets of a class an acl is cheaper; one that is there stays
-// until they are fewer than that by some (docs/decisions.md).
-#define ACL_TABLES      3
-#define ACL_TABLES_STAY 2
+// Rules whose own packets are looked up to estimate what hash tables cost, and that cost: what is
+// there for every packet, for each vector of the sieve, for each table that it lets pass.
+#define SAMPLES     64
+#define COST_ALL    25
+#define COST_VECTOR 3
+#define COST_TABLE  25
+
 // A build begins when there was no change for a while, or the first is some time ago; and it takes
 // half of the time at most.
 #define QUIET_US 5000
 #define WAIT_US  200000
 // Hash tables are sorted again, and emptied ones freed, that often at most.
 #define TIDY_US 20000
+
+unsigned cls_acl_worth = 110;
 
 struct classifier {
     char *name;
@@ -241,6 +247,29 @@ void cls_remove(struct classifier *cls, struct cls_rule *rule)
     note_change(cls);
 }
 
+// Whether an acl would cost packets of the class less than the hash tables do but for `n_direct` of
+// them. One that is there stays a little longer.
+static bool acl_worth(const struct classifier *cls, enum key_class class, unsigned n_direct)
+{
+    bool is = cls->acl && cls->acl->compiled[class];
+    uint32_t step = cls->all.n_rules / SAMPLES + 1;
+    uint64_t tables = 0, samples = 0, cost;
+
+    if (!cls->all.sieve[class])
+        return false;
+    for (uint32_t i = 0; i < cls->all.n_rules; i += step)
+        if (mask_table_has(cls->rules[i]->table, class)) {
+            tables += sieve_count(cls->all.sieve[class], &cls->rules[i]->spec);
+            samples++;
+        }
+    if (!samples)
+        return false;
+    tables = tables * COST_TABLE / samples;
+    cost = COST_ALL + COST_VECTOR * sieve_vectors(cls->all.sieve[class]) + tables -
+           RTE_MIN(tables, (uint64_t)n_direct * COST_TABLE);
+    return cost > (is ? cls_acl_worth * 3 / 4 : cls_acl_worth);
+}
+
 // What an acl would be made of now.
 static struct acl *acl_plan(struct classifier *cls)
 {
@@ -251,9 +280,8 @@ static struct acl *acl_plan(struct classifier *cls)
         return NULL;
     for (unsigned c = 0; c < ACL_CLASSES; c++) {
         unsigned n = mask_set_largest(&cls->all, c, largest);
-        bool is = cls->acl && cls->acl->compiled[c];
 
-        acl->compiled[c] = mask_set_tables(&cls->all, c) > n + (is ? ACL_TABLES_STAY : ACL_TABLES);
+        acl->compiled[c] = acl_worth(cls, c, n);
         for (unsigned i = 0; i < n && acl->compiled[c]; i++)
             if (!acl_direct(acl, largest[i]))
                 acl->direct[acl->n_direct++] = largest[i];
@@ -332,9 +360,7 @@ static bool acl_wanted(const struct classifier *cls)
     struct mask_table *largest[DIRECT_MAX];
 
     for (unsigned c = 0; c < ACL_CLASSES; c++)
-        if (mask_set_tables(&cls->all, c) >
-            mask_set_largest(&cls->all, c, largest) +
-                (cls->acl && cls->acl->compiled[c] ? ACL_TABLES_STAY : ACL_TABLES))
+        if (acl_worth(cls, c, mask_set_largest(&cls->all, c, largest)))
             return true;
     return false;
 }
@@ -368,15 +394,16 @@ bool cls_poll(struct classifier *cls)
     }
     if (!cls->first_change_us)
         return untidy || cls->memory.first;
-    if (!acl_wanted(cls)) {
+    if (now < cls->next_build_us ||
+        (now - cls->last_change_us < QUIET_US && now - cls->first_change_us < WAIT_US))
+        return true;
+    if (acl_wanted(cls)) {
+        build_start(cls);
+    } else {
         if (cls->acl)
             acl_publish(cls, NULL);
         cls->first_change_us = cls->last_change_us = 0;
-        return true;
     }
-    if (now >= cls->next_build_us &&
-        (now - cls->last_change_us >= QUIET_US || now - cls->first_change_us >= WAIT_US))
-        build_start(cls);
     return true;
 }
 

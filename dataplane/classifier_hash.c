@@ -9,7 +9,7 @@
 #include "dataplane/classifier_sieve.h"
 
 // With more tables than this a sieve costs less than looking into all of them.
-#define SIEVE_TABLES 6
+#define SIEVE_TABLES 2
 
 static bool in_list(unsigned class, enum key_class list)
 {
@@ -158,8 +158,11 @@ static void sieve_admit(struct mask_set *set, enum key_class class, struct mask_
     struct sieve *sieve = set->sieve[class];
     uint32_t number = 0;
 
-    if (!sieve)
+    if (!sieve) {
+        if (class != KEY_ODD && set->list[class]->n > SIEVE_TABLES)
+            sieve_make(set, class);
         return;
+    }
     while (number < sieve_max(sieve) && sieve->table[number])
         number++;
     if (number == sieve_max(sieve)) {
@@ -388,7 +391,7 @@ static void tidy_sieves(struct mask_set *set)
     bool again = set->sieve_blind || set->n_removed > set->n_rules;
 
     for (unsigned c = 0; c < KEY_ODD; c++)
-        if (set->list[c]->n <= SIEVE_TABLES / 2 && set->sieve[c])
+        if (set->list[c]->n < SIEVE_TABLES && set->sieve[c])
             sieve_publish(set, c, NULL);
         else if (set->sieve[c] ? again : set->list[c]->n > SIEVE_TABLES)
             sieve_make(set, c);
@@ -459,11 +462,6 @@ void mask_set_fini(struct mask_set *set)
             memory_free(set->memory, set->sieve[c], set->sieve[c]->size);
     }
     mask_set_init(set, set->memory, set->next_offset);
-}
-
-unsigned mask_set_tables(const struct mask_set *set, enum key_class class)
-{
-    return set->list[class] ? set->list[class]->n : 0;
 }
 
 unsigned mask_set_largest(const struct mask_set *set, enum key_class class,

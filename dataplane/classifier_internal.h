@@ -88,8 +88,6 @@ int mask_set_insert(struct mask_set *set, struct cls_rule *rule, struct mask_tab
 void mask_set_remove(struct mask_set *set, struct cls_rule *rule);
 // Sorts tables by the order of their best rule, drops empty ones. The control thread, now and then.
 void mask_set_tidy(struct mask_set *set);
-// How many tables packets of a class have to be looked up in.
-unsigned mask_set_tables(const struct mask_set *set, enum key_class class);
 // Improves hits[i], a rule or NULL, to a visible rule of a higher order if there is one that
 // matches keys[i]. All keys are of the class.
 void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t version,
@@ -108,6 +106,9 @@ bool mask_table_has(const struct mask_table *table, enum key_class class);
 void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
                        enum key_class class, uint64_t version, const struct match_key *const keys[],
                        unsigned n, struct cls_rule *hits[]);
+
+// The cycles a packet from which on hash tables are compiled into an acl. For tests.
+extern unsigned cls_acl_worth;
 
 // classifier_acl.c: rules compiled by rte_acl.
 #define ACL_CLASSES 3 // KEY_IPV4, KEY_IPV6, KEY_OTHER

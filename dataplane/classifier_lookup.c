@@ -90,29 +90,28 @@ static inline void query_add(struct queries *q, const struct mask_table *table, 
 // Each step for all of them, so that what one waits for is fetched while others go on.
 static void queries_run(struct queries *q)
 {
+    uint8_t found[QUERIES_MAX];
     unsigned n = 0;
 
     for (unsigned j = 0; j < q->n; j++) {
         struct query *query = &q->query[j];
 
         query->slots = load_acquire(&query->table->slots);
-        query->hash = hash_key(query->table, q->keys[query->key]);
+        query->hash = query->at = hash_key(query->table, q->keys[query->key]);
         rte_prefetch0(&query->slots->slot[query->hash & query->slots->mask]);
     }
     for (unsigned j = 0; j < q->n; j++) {
         struct query *query = &q->query[j];
 
-        query->at = query->hash;
         query->slot = probe(query->slots, query->hash, &query->at);
         rte_prefetch0(slot_rule(query->slot));
         rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), RTE_CACHE_LINE_SIZE));
-        rte_prefetch0(RTE_PTR_ADD(slot_rule(query->slot), 2 * RTE_CACHE_LINE_SIZE));
         // No branch: whether there is a rule is anyone's guess.
-        q->query[n] = *query;
+        found[n] = (uint8_t)j;
         n += query->slot != SLOT_EMPTY;
     }
     for (unsigned j = 0; j < n; j++) {
-        struct query *query = &q->query[j];
+        struct query *query = &q->query[found[j]];
         struct cls_rule *rule = slot_rule(query->slot);
 
         while (rule && unlikely(!key_matches(query->table, q->odd, q->keys[query->key], rule))) {

@@ -79,3 +79,16 @@ void sieve_del_table(struct sieve *sieve, uint32_t number)
     }
     store_release(&sieve->table[number], NULL);
 }
+
+unsigned sieve_count(const struct sieve *sieve, const struct match_key *key)
+{
+    unsigned n = 0;
+
+    for (uint32_t part = 0; part < sieve->stride; part++) {
+        sieve_bits tables = sieve_tables(sieve, key, part);
+
+        for (unsigned w = 0; w < SIEVE_BITS / 64; w++)
+            n += (unsigned)__builtin_popcountll(tables[w]);
+    }
+    return n;
+}

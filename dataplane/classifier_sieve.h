@@ -67,3 +67,10 @@ static inline unsigned sieve_words(sieve_bits tables)
     return words;
 #endif
 }
+
+// How many tables pass for a packet; how many vectors that takes.
+unsigned sieve_count(const struct sieve *sieve, const struct match_key *key);
+static inline uint32_t sieve_vectors(const struct sieve *sieve)
+{
+    return sieve->n_bytes * sieve->stride;
+}
