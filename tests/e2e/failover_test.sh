@@ -17,8 +17,8 @@ tor_knows_pods() {
 	pod_known a && pod_known c
 }
 
-check "before: traffic goes through tor0" uses 0
-check "before: traffic goes through tor1" uses 1
+check "before: traffic goes through tor0" wait_until 15 uses 0
+check "before: traffic goes through tor1" wait_until 15 uses 1
 
 # Both directions: a pod's flows to the world and back, and the world's to a pod and back.
 lost_max=$((${slow:-0} ? 100 : 20)) # of 1,000
