@@ -365,17 +365,20 @@ static bool acl_wanted(const struct classifier *cls)
     return false;
 }
 
-// Returns whether something is left to tidy.
+// Returns whether something is left to tidy. The set of an old acl is left alone: it may still hold
+// rules that are gone.
 static bool tidy(struct classifier *cls, uint64_t now)
 {
-    if (!cls->all.untidy && !cls->changed[0].untidy && !cls->changed[1].untidy)
-        return false;
-    if (now < cls->next_tidy_us)
-        return true;
+    struct mask_set *set[] = {&cls->all, cls->acl ? changed_since(cls, cls->acl) : &cls->all,
+                              cls->job ? changed_since(cls, cls->job->acl) : &cls->all};
+    bool untidy = set[0]->untidy || set[1]->untidy || set[2]->untidy;
+
+    if (!untidy || now < cls->next_tidy_us)
+        return untidy;
     cls->next_tidy_us = now + TIDY_US;
-    mask_set_tidy(&cls->all);
-    for (unsigned g = 0; g < 2; g++)
-        mask_set_tidy(&cls->changed[g]);
+    for (unsigned i = 0; i < RTE_DIM(set); i++)
+        if (set[i]->untidy)
+            mask_set_tidy(set[i]);
     return false;
 }
 

@@ -178,7 +178,7 @@ static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n
 {
     struct classifier *cls = cls_new(kind, (size_t)256 << 20);
     struct classifier_stats stats;
-    uint64_t start = rte_rdtsc();
+    uint64_t start;
     double insert_us, hash, poll_us = 0;
     char *error;
 

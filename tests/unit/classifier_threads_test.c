@@ -197,10 +197,9 @@ static void finds_the_rule_of_its_version(void **state)
         make_key(&keys[i], i);
     // Until each group has a rule there is nothing to expect.
     for (unsigned i = 0; i < GROUPS; i++)
-        n = next_version(gone);
+        retire(gone, next_version(gone));
     assert_int_equal(pthread_create(&thread, NULL, read_on, NULL), 0);
     start = rte_rdtsc();
-    n = 0;
     do {
         n += next_version(gone + n);
         if (n > 64 * 4 || !random_below(16)) {
