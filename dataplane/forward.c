@@ -65,7 +65,7 @@ static inline unsigned flow_bucket4(const struct members *members, const struct 
 
     if (members->masked)
         return dp_masked_bucket(masked_bits((const uint8_t *)&ip->dst_addr,
-                                            (const uint8_t *)(&ip->dst_addr + 1),
+                                            (const uint8_t *)(ip + 1),
                                             with_ports ? ipv4_l4(ip) : NULL));
     if (with_ports) {
         uint32_t ports;
