@@ -104,6 +104,15 @@ struct held_rule *rules_add_nic(const struct rule *rule)
     return held;
 }
 
+struct held_rule *rules_add_policy(const struct rule *rule, uint32_t slot)
+{
+    struct held_rule *held = hold(rule);
+
+    held->policy = true;
+    held->slot = slot;
+    return held;
+}
+
 int rules_add(const struct rule *rule, struct held_rule **held, char **error)
 {
     struct held_rule *added;
@@ -137,7 +146,7 @@ void rules_remove(struct held_rule *held)
     if (held == NULL)
         return;
     offload_remove(held->offload);
-    if (!held->nic_only) {
+    if (!held->nic_only && !held->policy) {
         dp_rule_del(held->slot);
         n_in_table[held->rule.table]--;
     }
@@ -172,7 +181,7 @@ struct held_rule **rules_sorted(bool all, size_t *n)
     sorted = xmalloc((total + 1) * sizeof(void *));
     *n = 0;
     for (struct held_rule *held = rules_head; held; held = held->next) {
-        if (all || !held->nic_only)
+        if (all || (!held->nic_only && !held->policy))
             sorted[(*n)++] = held;
     }
     qsort(sorted, *n, sizeof(void *), compare);

@@ -13,6 +13,7 @@ struct held_rule {
     uint64_t sequence; // order of adding
     uint32_t slot;     // for dp_rule_stats
     bool nic_only;     // software does so without a rule
+    bool policy;       // the operator's: its slot is for dp_policy_stats
     struct offload_rule *offload;
 };
 
@@ -24,14 +25,16 @@ void rules_fini(void);
 int rules_add(const struct rule *rule, struct held_rule **held, char **error);
 // A rule that tells the NIC what software does anyway.
 struct held_rule *rules_add_nic(const struct rule *rule);
-// NULL is fine.
+// A rule of the operator's tables, which dp_policy_add has put into software.
+struct held_rule *rules_add_policy(const struct rule *rule, uint32_t slot);
+// NULL is fine. Those of the two kinds above are the caller's to take out of software.
 void rules_remove(struct held_rule *held);
 // Before a port is closed: waits until the NIC has no rule any more of those that were removed, or
 // until it has taken too long.
 void rules_settle(void);
 
-// All of them, or those that are not nic_only, ordered by table, priority (highest first) and age.
-// The caller frees the array, not the rules.
+// All of them, or those that neither are nic_only nor the operator's, ordered by table, priority
+// (highest first) and age. The caller frees the array, not the rules.
 struct held_rule **rules_sorted(bool all, size_t *n);
 size_t rules_count(enum rule_table table);
 

@@ -69,7 +69,7 @@ const char *stats_driver_name(enum dp_driver driver)
     return names[driver];
 }
 
-static const char *offload_mode_name(void)
+const char *stats_offload_mode(void)
 {
     static const char *const names[] = {
         [CONFIG_OFFLOAD_OFF] = "off",
@@ -305,29 +305,6 @@ struct json *stats_rules(void)
     return list_of("rules", list);
 }
 
-struct json *stats_offload(void)
-{
-    struct json *result, *list = json_array_create_empty();
-    size_t n;
-    struct held_rule **rules = rules_sorted(true, &n);
-
-    for (size_t i = 0; i < n; i++) {
-        const struct offload_rule *offload = rules[i]->offload;
-        struct json *rule = describe_rule(&rules[i]->rule);
-        char text[2048];
-
-        put_bool(rule, "in_nic", offload_in_nic(offload));
-        put_text(rule, "why_not", offload_why_not(offload));
-        offload_format_testpmd(offload, text, sizeof(text));
-        json_object_put_string(rule, "testpmd", text);
-        json_array_add(list, rule);
-    }
-    free(rules);
-    result = list_of("rules", list);
-    put_text(result, "mode", offload_mode_name());
-    return result;
-}
-
 static struct json *named_drops(const uint64_t drops[DROP_N], bool zeroes)
 {
     struct json *object = json_object_create();
@@ -522,7 +499,7 @@ struct json *stats_status(void)
     json_object_put(result, "rules", object);
 
     object = json_object_create();
-    put_text(object, "mode", offload_mode_name());
+    put_text(object, "mode", stats_offload_mode());
     put_integer(object, "rules", n_rules);
     put_integer(object, "in_nic", in_nic);
     json_object_put(result, "offload", object);

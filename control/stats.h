@@ -18,5 +18,7 @@ struct json *stats_rules(void);
 struct json *stats_counters(void); // the method `stats`
 struct json *stats_workers(void);
 struct json *stats_offload(void);
+// `off`, `auto`, `require`
+const char *stats_offload_mode(void);
 
 const char *stats_driver_name(enum dp_driver driver);

@@ -56,7 +56,7 @@ _sluicectl() {
         ;;
     ports | stats) _sluicectl_offer "$typed" < <(_sluicectl_ask ports name) ;;
     pods | rules) _sluicectl_offer "$typed" < <(_sluicectl_ask pods container_id) ;;
-    offload) _sluicectl_offer "$typed" < <(printf '%s\n' status rules) ;;
+    offload) _sluicectl_offer "$typed" < <(printf '%s\n' status rules why capabilities audit) ;;
     esac
 }
 

@@ -110,6 +110,7 @@ static void publish(struct offload_rule *orule)
         sum.packets += orule->places[n].packets;
         sum.bytes += orule->places[n].bytes;
     }
+    sum.used_us = sum.packets > orule->counts.packets ? engine_now() / 1000 : orule->counts.used_us;
     orule->counts = sum;
     pthread_mutex_unlock(&engine.lock);
 }

@@ -434,7 +434,7 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct f
 {
     const struct match *match = &rule->match;
     struct offload_port port;
-    enum family family;
+    enum family family = FAMILY_NONE;
     int r;
 
     *error = NULL;

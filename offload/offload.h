@@ -57,6 +57,7 @@ int offload_format_testpmd(const struct offload_rule *orule, char *buf, size_t s
 
 struct offload_counts {
     uint64_t packets, bytes;
+    uint64_t used_us; // when they were last seen to have grown, of CLOCK_MONOTONIC; 0: never
 };
 // What NICs did by the rule, all times that it was there together; at most a second old.
 void offload_stats(const struct offload_rule *orule, struct offload_counts *counts);

@@ -209,6 +209,10 @@ static bool read_word(const char *word, struct ctl *ctl)
             ctl_usage_error(NULL, "%s: unknown verb", word);
         return ctl->verb;
     }
+    if (ctl->operand && ctl->verb->second && !ctl->second) {
+        ctl->second = word;
+        return true;
+    }
     if (!ctl->verb->operand || ctl->operand) {
         ctl_usage_error(ctl->verb, "%s: one argument too many", word);
         return false;

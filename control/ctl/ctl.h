@@ -27,6 +27,7 @@ struct ctl;
 struct ctl_verb {
     const char *name;
     const char *operand; // what may follow, as usage shows it: "[PORT]"; NULL: nothing
+    bool second;         // it may be two words
     const char *summary; // one line
     const char *help;    // some lines, with an example
     const struct ctl_option *options;
@@ -41,7 +42,7 @@ struct ctl {
     const char *socket;
     unsigned timeout_ms;
     bool json;
-    const char *operand; // NULL: none given
+    const char *operand, *second; // NULL: none given
     unsigned n_given;    // the verb's options, in the order given
     struct {
         const char *name;

@@ -6,6 +6,7 @@
 
 #define rule  sluice_rule
 #define match sluice_match
+#include "control/rules.h"
 #include "dataplane/dataplane.h"
 #undef rule
 #undef match

@@ -69,6 +69,7 @@ int openflow_open(const struct config *config_, struct state *state, char **erro
     describe();
     ofproto_set_datapath_id(openflow_switch, datapath_id);
     dp_policy_miss(config->openflow_miss == CONFIG_MISS_NORMAL);
+    offload_policy_miss(config->openflow_miss == CONFIG_MISS_NORMAL);
     store_open(state);
     path = socket_path("restore");
     err = store_restore(path, error);

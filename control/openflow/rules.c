@@ -13,8 +13,10 @@ VLOG_DEFINE_THIS_MODULE(openflow_rules);
 
 struct switch_rule {
     struct rule up;
-    uint32_t slot; // in the dataplane
-    uint64_t id;   // in the state
+    uint32_t slot;             // in the dataplane
+    uint64_t id;               // in the state
+    struct held_rule *held;    // for the NIC; NULL: not inserted
+    struct offload_counts nic; // what NICs did before by what it was
     // What the dataplane counted before the counters were reset (OFPFF_RESET_COUNTS).
     struct dp_policy_stats before;
     struct dp_policy_stats last; // once it is out of the dataplane
@@ -90,12 +92,41 @@ enum ofperr openflow_rule_construct(struct rule *rule_)
     return refusal(err);
 }
 
+static void offload(struct switch_rule *rule)
+{
+    struct sluice_rule twin;
+
+    if (translate(&rule->up, &twin) == 0)
+        rule->held = rules_add_policy(&twin, rule->slot);
+}
+
+static void add_counts(struct offload_counts *sum, const struct offload_counts *counts)
+{
+    sum->packets += counts->packets;
+    sum->bytes += counts->bytes;
+    sum->used_us = MAX(sum->used_us, counts->used_us);
+}
+
+static void unload(struct switch_rule *rule)
+{
+    struct offload_counts counts;
+
+    if (!rule->held)
+        return;
+    offload_stats(rule->held->offload, &counts);
+    add_counts(&rule->nic, &counts);
+    rules_remove(rule->held);
+    rule->held = NULL;
+}
+
 // The new rule goes on with the old one's place and counters.
 static void replace(struct switch_rule *rule, struct switch_rule *old)
 {
     struct sluice_rule twin;
     char *reason = NULL;
 
+    unload(old);
+    rule->nic = old->nic;
     dp_policy_del(rule->slot);
     rule->slot = old->slot;
     rule->id = old->id;
@@ -121,12 +152,15 @@ enum ofperr openflow_rule_insert(struct rule *rule_, struct rule *old, bool forw
 
     if (old) {
         replace(rule, cast(old));
-        if (!forward_counts)
+        if (!forward_counts) {
             dp_policy_stats(rule->slot, &rule->before);
+            rule->nic = (struct offload_counts){0};
+        }
     } else {
         dp_policy_include(rule->slot);
         rule->id = restored_id ? restored_id : next_id++;
     }
+    offload(rule);
     transaction_touch();
     if (!restored_id)
         store_put_rule(rule_);
@@ -150,6 +184,7 @@ void openflow_rule_removed(struct rule *rule_)
 
     if (rule->slot == NO_SLOT)
         return;
+    unload(rule);
     dp_policy_stats(rule->slot, &rule->last);
     dp_policy_del(rule->slot);
     rule->slot = NO_SLOT;
@@ -161,6 +196,7 @@ void openflow_rule_destruct(struct rule *rule_)
 {
     struct switch_rule *rule = cast(rule_);
 
+    unload(rule);
     // Still there if it was never inserted: its room is free again.
     if (rule->slot != NO_SLOT)
         dp_policy_del(rule->slot);
@@ -170,14 +206,19 @@ void openflow_rule_get_stats(struct rule *rule_, struct pkt_stats *stats, long l
 {
     struct switch_rule *rule = cast(rule_);
     struct dp_policy_stats now = rule->last;
+    struct offload_counts counts = {0};
 
     if (rule->slot != NO_SLOT)
         dp_policy_stats(rule->slot, &now);
+    if (rule->held)
+        offload_stats(rule->held->offload, &counts);
+    add_counts(&counts, &rule->nic);
     *stats = (struct pkt_stats){
-        .n_packets = now.packets - rule->before.packets,
-        .n_bytes = now.bytes - rule->before.bytes,
+        .n_packets = now.packets - rule->before.packets + counts.packets,
+        .n_bytes = now.bytes - rule->before.bytes + counts.bytes,
     };
-    *used = now.used_us ? (long long)(now.used_us / 1000) : rule->up.created;
+    counts.used_us = MAX(counts.used_us, now.used_us);
+    *used = counts.used_us ? (long long)(counts.used_us / 1000) : rule->up.created;
 }
 
 // OpenFlow 1.5.1 section 5.5: seconds since the last packet, or since the last change.

@@ -238,7 +238,21 @@ def offload_says_why_not_and_prints_a_testpmd_script():
     assert re.search(r"1 +port 3 \(sl3f9a1c2b\): af_xdp has no transfer rules", out), out
     for line in succeeds("offload", "rules").splitlines():
         assert line.startswith("# ") or line.startswith("flow create "), line
-    assert "neither" in fails(2, "offload", "rulez")
+    assert "none of" in fails(2, "offload", "rulez")
+
+
+def offload_tells_of_a_pod_of_nics_and_of_repairs():
+    for name in ["10.1.10.5", "shop/cart-7d9f", "7c1f0e9b2a34"]:
+        out = succeeds("offload", "why", name)
+        assert "af_xdp has no transfer rules" in out, out
+        assert "0 by the NIC, 2,500 by software" in out, out
+    assert "no pod" in fails(1, "offload", "why", "nobody")
+    assert "of which pod" in fails(2, "offload", "why")
+    assert "too many" in fails(2, "offload", "rules", "x")
+    out = succeeds("offload", "capabilities")
+    assert re.search(r"ipv4 +yes", out) and re.search(r"dec_ttl +no +net_esw was told", out), out
+    out = succeeds("offload", "audit")
+    assert re.search(r"1 +rules found missing", out) and "last: net_esw: a rule was not there" in out, out
 
 
 ATTACH = ["attach", "--container-id", "red", "--ifname=eth0", "--netdev", "red0", "--mac", "0a:58:0a:01:0a:05",
@@ -359,7 +373,7 @@ def bash_completes():
     assert complete("sluicectl", "sta") == ["status", "stats"]
     assert "--timeout" in complete("sluicectl", "--")
     assert complete("sluicectl", "stats", "--w") == ["--watch"]
-    assert complete("sluicectl", "offload", "") == ["status", "rules"]
+    assert complete("sluicectl", "offload", "") == ["status", "rules", "why", "capabilities", "audit"]
     at = ["sluicectl", "--socket", SOCKET]
     assert complete(*at, "ports", "") == ["up0", "sl3f9a1c2b"]
     assert complete(*at, "stats", "u") == ["up0"]

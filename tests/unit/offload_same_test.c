@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// NIC plus software do exactly what software alone does: random rules, in software only and then in
+// net_esw as far as that, with random limits, takes them; the same random packets both times; what
+// comes out of which port must be the same, byte for byte.
+//
+//   SLUICE_SETS=1000 SLUICE_PACKETS=10000 SLUICE_SEED=7 offload_same_test
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_ether.h>
+#include <rte_hash_crc.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
+#include "control/nic_rules.h"
+#include "control/rules.h"
+#include "dataplane/dataplane.h"
+#include "offload/plan.h"
+
+enum { UPLINK0 = 1, UPLINK1, POD0, PODS = 4, HOST_POD = POD0 + PODS - 1, PORTS = POD0 + PODS - 1 };
+
+#define BATCH     200
+#define RULES_MAX 40
+#define OUT_MAX   16 // copies of one packet
+
+static const struct rte_ether_addr router = {{0x02, 0, 0x5e, 0, 0x53, 0x01}};
+static const struct rte_ether_addr node = {{0x02, 0, 0, 0, 0, 0x01}};
+static const struct rte_ether_addr tor = {{0x02, 0, 0x5e, 0, 0x01, 0x01}};
+static struct config config = {.n_ranges = 4, .mtu = 1500};
+static struct rte_ring *in[PORTS + 1], *out[PORTS + 1];
+static struct rte_mempool *pool;
+static char control_path[64];
+static uint64_t random_state, injected;
+static bool planted; // see test_planted
+
+bool __real_plan_overlaps(const struct plan_node *, enum plan_side, plan_visit *, void *);
+bool __wrap_plan_overlaps(const struct plan_node *, enum plan_side, plan_visit *, void *);
+
+bool __wrap_plan_overlaps(const struct plan_node *of, enum plan_side side, plan_visit *visit,
+                          void *arg)
+{
+    return (planted && side != PLAN_SAME) || __real_plan_overlaps(of, side, visit, arg);
+}
+
+static unsigned any(unsigned n)
+{
+    random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (unsigned)(random_state >> 33) % n;
+}
+
+static bool often(unsigned percent)
+{
+    return any(100) < percent;
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+}
+
+static struct in6_addr ip(const char *text)
+{
+    struct in6_addr address = IN6ADDR_ANY_INIT;
+
+    if (inet_pton(AF_INET, text, &address.s6_addr32[3]) == 1)
+        address.s6_addr32[2] = htonl(0xffff);
+    else
+        assert_int_equal(inet_pton(AF_INET6, text, &address), 1);
+    return address;
+}
+
+static struct rte_ether_addr pod_mac(unsigned port)
+{
+    return (struct rte_ether_addr){{0x02, 0, 0, 0, 1, (uint8_t)port}};
+}
+
+static struct in6_addr pod_ip(unsigned port, bool v4)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), v4 ? "10.1.1%u.%u" : "fd00:1%u::%u", port % 2, port + 10);
+    return ip(text);
+}
+
+// One datagram to net_esw's control socket; the answer.
+static const char *control(const char *words)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
+    static char answer[4096];
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ssize_t n;
+
+    strcpy(to.sun_path, control_path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0);
+    assert_true(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)) > 0);
+    n = recv(fd, answer, sizeof(answer) - 1, 0);
+    assert_true(n > 0);
+    answer[n] = 0;
+    close(fd);
+    return answer;
+}
+
+static void add_port(uint16_t no, enum dp_port_kind kind, const struct rte_ether_addr *mac,
+                     const char *devargs, const char *ring)
+{
+    struct dp_port_params params = {.no = no, .kind = kind, .mac = *mac, .mtu = 1500};
+    char *error = NULL, name[64];
+
+    snprintf(params.name, sizeof(params.name), "port%u", no);
+    snprintf(params.devargs, sizeof(params.devargs), "%s", devargs);
+    if (dp_port_add(&params, &error))
+        fail_msg("%s", error);
+    snprintf(name, sizeof(name), "net_esw0_%s_in", ring);
+    in[no] = rte_ring_lookup(name);
+    snprintf(name, sizeof(name), "net_esw0_%s_out", ring);
+    out[no] = rte_ring_lookup(name);
+    assert_true(in[no] && out[no]);
+}
+
+static int setup(void **state)
+{
+    static const char *const subnets[] = {"10.1.10.0", "10.1.11.0", "fd00:10::", "fd00:11::"};
+    struct dp_config dp = {.n_workers = 1,
+                           .max_sleep_us = 200,
+                           .memory_mb = 256,
+                           .mtu = 1500,
+                           .mbufs = 16383,
+                           .router_mac = router};
+    struct dp_gateway gateways[4];
+    char devargs[200], ring[16], *error = NULL;
+    cpu_set_t allowed;
+    bool hugepages;
+
+    (void)state;
+    random_state = getenv("SLUICE_SEED") ? strtoull(getenv("SLUICE_SEED"), NULL, 10) : 1;
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed))
+            dp.worker_cpus[0] = cpu;
+    }
+    if (dp_init(&dp, &hugepages, &error))
+        fail_msg("%s", error);
+    for (unsigned r = 0; r < 4; r++) {
+        gateways[r].subnet = config.ranges[r].subnet = ip(subnets[r]);
+        gateways[r].address = gateways[r].subnet;
+        gateways[r].address.s6_addr[15] = 1;
+        gateways[r].prefix_len = config.ranges[r].prefix_len = r < 2 ? 120 : 64;
+    }
+    assert_int_equal(dp_gateways_set(gateways, 4), 0);
+    pool = rte_pktmbuf_pool_create("frames", 4095, 0, 0, 2048, SOCKET_ID_ANY);
+    assert_non_null(pool);
+    snprintf(control_path, sizeof(control_path), "/tmp/offload_same_%d.sock", getpid());
+    snprintf(devargs, sizeof(devargs), "net_esw0,wire0=ring,wire1=ring,vfs=%u,vf=ring,control=%s",
+             PODS, control_path);
+    add_port(UPLINK0, DP_PORT_UPLINK, &node, devargs, "wire0");
+    add_port(UPLINK1, DP_PORT_UPLINK, &node, "net_esw0,representor=pf1", "wire1");
+    for (unsigned i = 0; i < PODS; i++) {
+        struct rte_ether_addr mac = pod_mac(POD0 + i);
+
+        snprintf(devargs, sizeof(devargs), "net_esw0,representor=vf[%u]", i);
+        snprintf(ring, sizeof(ring), "vf%u", i);
+        add_port((uint16_t)(POD0 + i), DP_PORT_POD, &mac, devargs, ring);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    dp_fini();
+    return 0;
+}
+
+// One rule set.
+struct set {
+    unsigned n_policy;
+    struct rule policy[RULES_MAX];
+    bool pod[PORTS + 1]; // has rules
+    bool miss_normal;
+    unsigned members; // 0: none, 1: first, 2: second, 3: both
+    bool masked;
+    char limits[200]; // of the NIC
+};
+
+static void prefix(struct in6_addr *spec, struct in6_addr *mask, struct in6_addr address,
+                   unsigned length)
+{
+    memset(mask, 0, sizeof(*mask));
+    for (unsigned bit = 0; bit < length; bit++)
+        mask->s6_addr[bit / 8] |= 0x80 >> (bit % 8);
+    for (unsigned i = 0; i < 16; i++)
+        spec->s6_addr[i] = address.s6_addr[i] & mask->s6_addr[i];
+}
+
+static struct in6_addr any_ip(bool v4)
+{
+    static const char *const others[2][3] = {{"2001:db8::5", "fd00:10::99", "ff02::5"},
+                                             {"192.0.2.5", "10.1.10.99", "127.0.0.5"}};
+
+    return often(75) ? pod_ip(POD0 + any(PODS), v4) : ip(others[v4][any(3)]);
+}
+
+static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, 50};
+static const uint16_t l4_ports[] = {53, 80, 81, 8080, 50000, 50002};
+
+static void any_match(struct rule *rule)
+{
+    struct match_fields *spec = &rule->match.spec, *mask = &rule->match.mask;
+    static const uint8_t lengths[] = {0, 8, 24, 31, 32};
+    bool v4 = often(70);
+
+    if (often(40))
+        rule->match.in_port = (uint16_t)(1 + any(PORTS));
+    if (often(10))
+        return;
+    spec->eth_type = v4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    mask->eth_type = 0xffff;
+    if (often(50))
+        prefix(&spec->ip_src, &mask->ip_src, any_ip(v4), 96 + lengths[any(5)]);
+    if (often(50))
+        prefix(&spec->ip_dst, &mask->ip_dst, any_ip(v4), 96 + lengths[any(5)]);
+    if (often(15)) {
+        mask->ip_tos = 0xfc;
+        spec->ip_tos = often(50) ? 0xb8 : 0;
+    }
+    if (often(10)) {
+        mask->ip_frag = often(50) ? IP_FRAG_ANY : IP_FRAG_ANY | IP_FRAG_LATER;
+        spec->ip_frag = often(50) ? 0 : IP_FRAG_ANY;
+    }
+    if (often(45)) {
+        mask->ip_proto = 0xff;
+        spec->ip_proto = protocols[any(4)];
+        if (spec->ip_proto == 50)
+            return;
+        if (often(60)) {
+            mask->l4_dst = often(70) ? 0xffff : RTE_BE16(0xfffe);
+            spec->l4_dst = htons(l4_ports[any(6)]) & mask->l4_dst;
+        }
+        if (often(30)) {
+            mask->l4_src = 0xffff;
+            spec->l4_src = htons(l4_ports[any(6)]);
+        }
+        if (spec->ip_proto == IPPROTO_TCP && often(20)) {
+            mask->tcp_flags = RTE_BE16(RTE_TCP_SYN_FLAG);
+            spec->tcp_flags = often(50) ? mask->tcp_flags : 0;
+        }
+    }
+}
+
+static void any_actions(struct rule *rule)
+{
+    uint16_t port = (uint16_t)(1 + any(PORTS));
+    unsigned table = rule->table - RULE_TABLE_POLICY;
+
+    switch (any(8)) {
+    case 0:
+    case 1:
+        rule_add_action(rule, (struct action){.type = ACTION_DROP});
+        break;
+    case 2:
+        if (table < 2) {
+            rule_add_action(rule, (struct action){.type = ACTION_GOTO_TABLE,
+                                                  .table = (uint8_t)(rule->table + 1)});
+            break;
+        }
+        // fallthrough
+    case 3:
+    case 4:
+        rule_add_action(rule, (struct action){.type = ACTION_NORMAL});
+        break;
+    case 5:
+        rule_add_action(rule, (struct action){.type = ACTION_SET_ETH_DST, .mac = pod_mac(port)});
+        if (rule->match.mask.eth_type && often(50))
+            rule_add_action(rule, (struct action){.type = ACTION_DEC_TTL});
+        rule_add_action(rule, (struct action){.type = ACTION_OUTPUT, .port = port});
+        break;
+    case 6:
+        rule_add_action(rule, (struct action){.type = ACTION_OUTPUT, .port = port});
+        break;
+    case 7:
+        rule_add_action(rule, (struct action){.type = ACTION_IN_PORT});
+        break;
+    }
+}
+
+static bool is_new(const struct set *set, const struct rule *rule)
+{
+    for (unsigned i = 0; i < set->n_policy; i++) {
+        if (rule_same(&set->policy[i], rule))
+            return false;
+    }
+    return true;
+}
+
+static void any_set(struct set *set)
+{
+    static const uint16_t priorities[] = {0, 1, 2, 10, 32768, 40000, 40001, 65535};
+    static const char *const parts[] = {"vlan",        "ipv6",        "tcp",     "udp",
+                                        "set_mac_src", "set_mac_dst", "dec_ttl", "modify_field",
+                                        "jump",        "drop",        "sctp",    "icmp6"};
+    unsigned n = often(25) ? 0 : any(RULES_MAX);
+    size_t len;
+
+    memset(set, 0, sizeof(*set));
+    for (unsigned i = 0; i < n; i++) {
+        struct rule rule = {.table = RULE_TABLE_POLICY + (often(70) ? 0 : 1 + any(2))};
+
+        rule.priority = priorities[any(RTE_DIM(priorities))];
+        rule.cookie = 0x1000 + i;
+        any_match(&rule);
+        any_actions(&rule);
+        if (is_new(set, &rule))
+            set->policy[set->n_policy++] = rule;
+    }
+    for (unsigned port = POD0; port <= PORTS; port++)
+        set->pod[port] = often(85);
+    set->miss_normal = often(80);
+    set->members = often(80) ? 3 : any(3);
+    set->masked = often(80);
+    len = (size_t)snprintf(set->limits, sizeof(set->limits),
+                           "rules=%u refuse_permille=%u without=", often(30) ? 1 + any(80) : 0,
+                           often(20) ? any(600) : 0);
+    for (unsigned i = 0; i < RTE_DIM(parts) && len < sizeof(set->limits) - 20; i++) {
+        if (often(5))
+            len += (size_t)sprintf(set->limits + len, "%s+", parts[i]);
+    }
+    if (set->limits[len - 1] == '+')
+        set->limits[len - 1] = 0;
+}
+
+static struct held_rule *pod_rules[PORTS + 1][4];
+static struct held_rule *default_rules[4];
+static uint32_t policy_slots[RULES_MAX];
+static struct offload_rule *policy_nic[RULES_MAX];
+
+static struct held_rule *add(struct rule rule)
+{
+    struct held_rule *held;
+    char *error = NULL;
+
+    if (rules_add(&rule, &held, &error))
+        fail_msg("%s", error);
+    return held;
+}
+
+static void add_pod(unsigned port)
+{
+    struct rte_ether_addr mac = pod_mac(port);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct in6_addr address = pod_ip(port, i == 0);
+
+        pod_rules[port][i] =
+            add(rule_guard((uint16_t)port, mac.addr_bytes, &address, router.addr_bytes));
+        pod_rules[port][2 + i] =
+            add(rule_forward((uint16_t)port, mac.addr_bytes, &address, router.addr_bytes));
+    }
+}
+
+static void set_members(const struct set *set)
+{
+    static struct dp_member_map map;
+
+    map.src_mac = node;
+    map.masked = set->masked;
+    for (unsigned r = 0; r < 4; r++) {
+        map.gateway[r].valid = set->members != 0;
+        for (unsigned b = 0; b < DP_BUCKETS; b++) {
+            bool second = set->members == 2 || (set->members == 3 && b % 2);
+
+            map.gateway[r].bucket[b].port = second ? UPLINK1 : UPLINK0;
+            map.gateway[r].bucket[b].gateway_mac = tor;
+            map.gateway[r].bucket[b].gateway_mac.addr_bytes[5] = (uint8_t)(r * 2 + second);
+        }
+    }
+    assert_int_equal(dp_member_map_set(&map), 0);
+    nic_rules_members(&config, &map);
+}
+
+static void install(const struct set *set, enum config_offload mode)
+{
+    char *error = NULL;
+
+    rules_init(mode, config.mtu);
+    nic_rules_init();
+    nic_rules_uplink(0, UPLINK0, &node);
+    nic_rules_uplink(1, UPLINK1, &node);
+    for (unsigned r = 0; r < 4; r++)
+        default_rules[r] =
+            add(rule_default((uint16_t)r, &config.ranges[r].subnet, config.ranges[r].prefix_len));
+    for (unsigned port = POD0; port <= PORTS; port++) {
+        if (set->pod[port])
+            add_pod(port);
+    }
+    set_members(set);
+    dp_policy_miss(set->miss_normal);
+    offload_policy_miss(set->miss_normal);
+    for (unsigned i = 0; i < set->n_policy; i++) {
+        if (dp_policy_add(&set->policy[i], &policy_slots[i], &error))
+            fail_msg("%s", error);
+        policy_nic[i] = offload_add(&set->policy[i]);
+    }
+    dp_policy_commit(true);
+    assert_int_equal(offload_settle(true, 10000), 0);
+}
+
+static void uninstall(const struct set *set)
+{
+    for (unsigned i = 0; i < set->n_policy; i++) {
+        offload_remove(policy_nic[i]);
+        dp_policy_del(policy_slots[i]);
+    }
+    dp_policy_commit(true);
+    for (unsigned port = POD0; port <= PORTS; port++) {
+        for (unsigned i = 0; i < 4; i++) {
+            rules_remove(pod_rules[port][i]);
+            pod_rules[port][i] = NULL;
+        }
+    }
+    for (unsigned r = 0; r < 4; r++)
+        rules_remove(default_rules[r]);
+    nic_rules_uplink_gone(0);
+    nic_rules_uplink_gone(1);
+    rules_fini();
+}
+
+struct packet {
+    uint16_t port, len;
+    uint8_t frame[160];
+};
+
+struct outcome {
+    unsigned n;
+    struct {
+        uint16_t port, len;
+        uint32_t hash;
+    } copy[OUT_MAX];
+};
+
+static void put_l4(struct packet *packet, uint8_t *at, uint8_t proto)
+{
+    rte_be16_t ports[2] = {htons(l4_ports[any(6)]), htons(l4_ports[any(6)])};
+
+    memcpy(at, ports, sizeof(ports));
+    if (proto == IPPROTO_TCP) {
+        at[12] = 5 << 4;
+        at[13] = often(50) ? RTE_TCP_SYN_FLAG : RTE_TCP_ACK_FLAG;
+    } else if (proto == IPPROTO_UDP) {
+        at[5] = 8 + 4;
+    } else if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6) {
+        at[0] = proto == IPPROTO_ICMP ? 8 : 128;
+        at[1] = 0;
+    }
+    packet->len = (uint16_t)(at - packet->frame + (proto == IPPROTO_TCP ? 20 : 12));
+}
+
+static void any_packet(struct packet *packet, uint32_t id)
+{
+    static const uint8_t ttls[] = {0, 1, 2, 64, 64, 64, 64, 255};
+    struct rte_ether_hdr *eth = (void *)packet->frame;
+    bool v4 = often(70);
+    uint8_t proto = often(10) ? v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6 : protocols[any(4)];
+    struct in6_addr src, dst = any_ip(v4);
+
+    memset(packet, 0, sizeof(*packet));
+    packet->port = (uint16_t)(1 + any(PORTS));
+    if (packet->port < POD0) {
+        eth->dst_addr = node;
+        eth->src_addr = tor;
+        src = often(80) ? ip(v4 ? "192.0.2.77" : "2001:db8::77") : any_ip(v4);
+    } else {
+        eth->dst_addr = router;
+        eth->src_addr = pod_mac(packet->port);
+        src = often(90) ? pod_ip(packet->port, v4) : any_ip(v4);
+    }
+    if (often(3))
+        eth->dst_addr = pod_mac(packet->port);
+    eth->ether_type = v4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    if (v4) {
+        struct rte_ipv4_hdr *header = (void *)(eth + 1);
+
+        put_l4(packet, (uint8_t *)(header + 1), proto);
+        *header = (struct rte_ipv4_hdr){.version_ihl = RTE_IPV4_VHL_DEF,
+                                        .type_of_service = often(20) ? 0xb8 : 0,
+                                        .time_to_live = ttls[any(RTE_DIM(ttls))],
+                                        .next_proto_id = proto,
+                                        .src_addr = ip_v4(&src),
+                                        .dst_addr = ip_v4(&dst)};
+        if (often(10))
+            header->fragment_offset = often(50) ? RTE_BE16(RTE_IPV4_HDR_MF_FLAG) : RTE_BE16(64);
+        header->total_length = htons((uint16_t)(packet->len + 4 - sizeof(*eth)));
+        header->hdr_checksum = often(98) ? rte_ipv4_cksum(header) : 0x1234;
+    } else {
+        struct rte_ipv6_hdr *header = (void *)(eth + 1);
+
+        put_l4(packet, (uint8_t *)(header + 1), proto);
+        header->vtc_flow = htonl(6u << 28 | (often(20) ? 0xb8u : 0) << 20);
+        header->hop_limits = ttls[any(RTE_DIM(ttls))];
+        header->proto = proto;
+        memcpy(&header->src_addr, &src, 16);
+        memcpy(&header->dst_addr, &dst, 16);
+        header->payload_len = htons((uint16_t)(packet->len + 4 - sizeof(*eth) - sizeof(*header)));
+    }
+    memcpy(packet->frame + packet->len, &id, sizeof(id));
+    packet->len += sizeof(id);
+}
+
+static void inject(const struct packet *packet)
+{
+    struct rte_mbuf *mbuf;
+
+    while (!(mbuf = rte_pktmbuf_alloc(pool)))
+        nap();
+    memcpy(rte_pktmbuf_append(mbuf, packet->len), packet->frame, packet->len);
+    while (rte_ring_enqueue(in[packet->port], mbuf))
+        nap();
+    injected++;
+}
+
+// Have the e-switch and the workers dealt with all that was injected?
+static bool is_settled(void)
+{
+    const char *line = control("status");
+    uint64_t from = 0, to_app = 0, done;
+    struct dp_totals totals;
+
+    for (; line; line = strchr(line, '\n'), line += line != NULL) {
+        unsigned long a, b, c;
+
+        if (sscanf(line, "%*[a-z]%*u in %lu hw_out %lu to_app %lu", &a, &b, &c) == 3) {
+            from += a;
+            to_app += c;
+        }
+        if (!strchr(line, '\n'))
+            break;
+    }
+    dp_totals(&totals);
+    done = totals.tx + totals.in_flight;
+    for (unsigned i = 0; i < DROP_N; i++)
+        done += totals.drops[i];
+    return from == injected && totals.rx == to_app && !totals.in_flight &&
+           done == totals.rx + totals.originated;
+}
+
+static void collect(struct outcome *outcomes, uint32_t first, unsigned n)
+{
+    struct rte_mbuf *mbuf;
+
+    for (unsigned i = 0; !is_settled(); i++) {
+        if (i > 100000)
+            fail_msg("not settled: %s", control("status"));
+        nap();
+    }
+    for (uint16_t port = 1; port <= PORTS; port++) {
+        while (rte_ring_dequeue(out[port], (void **)&mbuf) == 0) {
+            const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+            struct outcome *outcome;
+            uint32_t id;
+
+            memcpy(&id, frame + mbuf->pkt_len - sizeof(id), sizeof(id));
+            assert_in_range(id, first, first + n - 1);
+            outcome = &outcomes[id - first];
+            assert_true(outcome->n < OUT_MAX);
+            outcome->copy[outcome->n].port = port;
+            outcome->copy[outcome->n].len = (uint16_t)mbuf->pkt_len;
+            outcome->copy[outcome->n++].hash = rte_hash_crc(frame, mbuf->pkt_len, 0);
+            rte_pktmbuf_free(mbuf);
+        }
+    }
+}
+
+static void run(const struct set *set, enum config_offload mode, const struct packet *packets,
+                struct outcome *outcomes, unsigned n)
+{
+    install(set, mode);
+    memset(outcomes, 0, n * sizeof(*outcomes));
+    for (unsigned first = 0; first < n; first += BATCH) {
+        unsigned count = RTE_MIN(n - first, (unsigned)BATCH);
+
+        for (unsigned i = 0; i < count; i++)
+            inject(&packets[first + i]);
+        collect(outcomes + first, first, count);
+    }
+}
+
+static void say_packet(unsigned no, const struct packet *packet, const struct outcome outcomes[2])
+{
+    char *text = NULL;
+
+    print_message("packet %u from port %u, %u bytes\n", no, packet->port, packet->len);
+    for (unsigned i = 0; i < 2; i++) {
+        print_message("  %s:", i ? "with the NIC" : "software alone");
+        for (unsigned c = 0; c < outcomes[i].n; c++)
+            print_message(" port %u, %u bytes, %08x", outcomes[i].copy[c].port,
+                          outcomes[i].copy[c].len, outcomes[i].copy[c].hash);
+        print_message("%s\n", outcomes[i].n ? "" : " dropped");
+    }
+    if (dp_trace(packet->port, packet->frame, packet->len, &text) == 0)
+        print_message("%s", text);
+    free(text);
+}
+
+// How many packets have another fate with the NIC. In it: of the policy rules and of all.
+static unsigned differences(const struct set *set, unsigned n, bool tell)
+{
+    struct packet *packets = calloc(n, sizeof(*packets));
+    struct outcome *outcomes[2];
+    unsigned differing = 0;
+
+    for (unsigned i = 0; i < 2; i++)
+        outcomes[i] = calloc(n, sizeof(*outcomes[i]));
+    for (uint32_t i = 0; i < n; i++)
+        any_packet(&packets[i], i);
+    control("rules=0 refuse_permille=0 without=");
+    run(set, CONFIG_OFFLOAD_OFF, packets, outcomes[0], n);
+    uninstall(set);
+    assert_string_equal(control(set->limits), "ok\n");
+    run(set, CONFIG_OFFLOAD_AUTO, packets, outcomes[1], n);
+    for (unsigned i = 0; i < n; i++) {
+        const struct outcome both[2] = {outcomes[0][i], outcomes[1][i]};
+
+        if (!memcmp(&both[0], &both[1], sizeof(both[0])))
+            continue;
+        if (tell && differing++ < 3) {
+            say_packet(i, &packets[i], both);
+            print_message("  NIC: %s\n", set->limits);
+            for (unsigned p = 0; p < set->n_policy; p++) {
+                char match[300], actions[300];
+
+                rule_format_match(&set->policy[p], match, sizeof(match));
+                rule_format_actions(&set->policy[p], actions, sizeof(actions));
+                print_message("  %s, priority %u: %s -> %s; %s\n",
+                              rule_table_name(set->policy[p].table), set->policy[p].priority, match,
+                              actions, offload_why_not(policy_nic[p]));
+            }
+        } else if (!tell) {
+            differing++;
+        }
+    }
+    control("rules=0 refuse_permille=0 without=");
+    uninstall(set);
+    for (unsigned i = 0; i < 2; i++)
+        free(outcomes[i]);
+    free(packets);
+    return differing;
+}
+
+static unsigned number(const char *name, unsigned otherwise)
+{
+    return getenv(name) ? (unsigned)strtoul(getenv(name), NULL, 10) : otherwise;
+}
+
+static void test_same(void **state)
+{
+    unsigned sets = number("SLUICE_SETS", 15), packets = number("SLUICE_PACKETS", 600);
+    struct set set;
+
+    (void)state;
+    for (unsigned i = 0; i < sets; i++) {
+        uint64_t seed = random_state;
+        unsigned differing;
+
+        any_set(&set);
+        differing = differences(&set, packets, true);
+        if (differing)
+            fail_msg("%u packets differ, rule set %u, SLUICE_SEED=%lu", differing, i, seed);
+    }
+}
+
+// The test sees what it is to see: without the rule that a rule may be in the NIC only if those
+// above it are, packets go astray.
+static void test_planted(void **state)
+{
+    unsigned differing = 0;
+    struct set set;
+
+    (void)state;
+    planted = true;
+    for (unsigned i = 0; i < 30 && !differing; i++) {
+        any_set(&set);
+        differing = differences(&set, 400, false);
+    }
+    planted = false;
+    assert_int_not_equal(differing, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_planted),
+    };
+
+    return cmocka_run_group_tests_name("offload_same", tests, setup, teardown);
+}
