@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Bursts of any frames into an uplink and a pod: no crash, the sum rule holds, nothing leaves that
-// claims to be somebody else. No thread runs: a worker's iteration is a function call here, so that
-// an input does the same every time.
+// Bursts of any frames into an uplink and a pod, also with any rules, groups and meters of the
+// operator's: no crash, the sum rule holds, no buffer is lost, and as long as there are no such
+// rules nothing leaves that claims to be somebody else. No thread runs: a worker's iteration is a
+// function call here, so that an input does the same every time.
 //
-// An input is frames, each after three bytes: flags (below) and the frame's length.
+// An input is frames, each after three bytes: flags (below) and the frame's length. With the flag
+// RULES what follows is no frame but rules, see policy_input.h.
 #include "dataplane/worker.c" // its stages are static
 
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/policy_input.h"
 #include "tests/unit/may_leave.h"
 
 // Flags. What hardly any mutated frame would have by chance is put right.
@@ -19,9 +22,14 @@ enum {
     RIGHT_IPV4_SUM = 1 << 2,
     RIGHT_ICMPV6_SUM = 1 << 3,
     RIGHT_LENGTH = 1 << 4, // that IP says
+    RULES = 1 << 5,
+    TRACE = 1 << 6, // the frame, before it comes in
 };
 
+#define TRACES_MAX 2 // of an input: each takes as long as many frames
+
 static struct rte_mempool *frames;
+static unsigned n_traces;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -79,6 +87,18 @@ static struct rte_mbuf *frame_mbuf(const struct frame *f)
     return m;
 }
 
+// The control thread does what the input says before the frames that follow.
+static void control(uint8_t flags, uint16_t port, const struct frame *f)
+{
+    char *text = NULL;
+
+    if (flags & RULES)
+        policy_input_read(f->bytes, f->len);
+    else if (flags & TRACE && n_traces++ < TRACES_MAX)
+        check(!dp_trace(port, f->bytes, f->len, &text), "a frame can be traced");
+    free(text);
+}
+
 // Reads frames of an input until its port changes; returns how many.
 static uint16_t read_burst(const uint8_t **data, size_t *size, struct rte_mbuf *mbufs[BURST],
                            uint16_t *port)
@@ -89,7 +109,7 @@ static uint16_t read_burst(const uint8_t **data, size_t *size, struct rte_mbuf *
         uint8_t flags = **data;
         struct frame f = {.len = (size_t)((*data)[1] << 8 | (*data)[2])};
 
-        if (n && *port != (flags & FROM_POD ? POD_A : UPLINK0))
+        if (n && (flags & (RULES | TRACE) || *port != (flags & FROM_POD ? POD_A : UPLINK0)))
             break;
         *port = flags & FROM_POD ? POD_A : UPLINK0;
         f.len = RTE_MIN(f.len, *size - 3);
@@ -97,8 +117,10 @@ static uint16_t read_burst(const uint8_t **data, size_t *size, struct rte_mbuf *
         memcpy(f.bytes, *data + 3, f.len);
         *data += 3 + f.len;
         *size -= 3 + f.len;
-        put_right(&f, flags);
-        mbufs[n++] = frame_mbuf(&f);
+        put_right(&f, flags & RULES ? 0 : flags);
+        control(flags, *port, &f);
+        if (!(flags & RULES))
+            mbufs[n++] = frame_mbuf(&f);
     }
     return n;
 }
@@ -117,6 +139,9 @@ static void check_sum_rule(void)
         for (unsigned i = 0; i < DROP_N; i++)
             out += stats.drops[i];
     }
+    // Rules may name ports that are not there.
+    for (uint16_t port = NODE_PORTS + 1; port <= PORT_MAX; port++)
+        out += dp.workers[0].counters[port].drops[DROP_port_gone];
     check(in == out, "the sum rule");
 }
 
@@ -128,9 +153,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct frame f;
     uint16_t port, n;
 
+    n_traces = 0;
     // Full buckets, so that what is limited by time is not.
     memset(w->icmp_rate, 0, (NODE_PORTS + 1) * sizeof *w->icmp_rate);
     memset(w->punt_rate, 0, (NODE_PORTS + 1) * sizeof *w->punt_rate);
+    memset(w->packet_in_rate, 0, (NODE_PORTS + 1) * sizeof *w->packet_in_rate);
     while ((n = read_burst(&data, &size, mbufs, &port)) > 0) {
         struct burst b = {.port = dp.ports[port]};
 
@@ -142,8 +169,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(punt.port == UPLINK0, "only uplinks' answers are punted");
     for (port = 1; port <= NODE_PORTS; port++)
         while (frame_recv(port, &f))
-            check(frame_may_leave(port, &f), "nobody claims to be somebody else");
+            check(policy_input_any() || frame_may_leave(port, &f),
+                  "nobody claims to be somebody else");
     check_sum_rule();
-    check(rte_mempool_full(frames), "no mbuf is lost");
+    policy_input_end();
+    check(rte_mempool_full(frames) && rte_mempool_full(dp.pool), "no mbuf is lost");
     return 0;
 }
