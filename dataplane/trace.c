@@ -130,10 +130,15 @@ static const struct rule *note_counted(struct worker *w)
 
 static void note_drops(struct worker *w)
 {
-    for (unsigned no = 0; no <= PORT_MAX; no++)
-        for (unsigned i = 0; i < DROP_N; i++)
-            for (; w->counters[no].drops[i]; w->counters[no].drops[i]--)
-                trace_note(w, "drop: %s, counted at port %u: %s", drop_name(i), no, drop_text(i));
+    for (unsigned no = 0; no <= PORT_MAX; no++) {
+        for (unsigned i = 0; i < DROP_N; i++) {
+            uint64_t n = w->counters[no].drops[i];
+
+            if (n)
+                trace_note(w, "drop: %s, counted%s at port %u: %s", drop_name(i),
+                           n > 1 ? " more than once" : "", no, drop_text(i));
+        }
+    }
 }
 
 // The member map's choice.
