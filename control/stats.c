@@ -493,8 +493,11 @@ struct json *stats_status(void)
     json_object_put(result, "ports", object);
 
     object = json_object_create();
-    for (int table = 0; table < RULE_TABLE_N; table++)
-        put_integer(object, rule_table_name(table), rules_count(table));
+    for (int table = 0; table < RULE_TABLE_N; table++) {
+        if (!rule_table_is_policy(table))
+            put_integer(object, rule_table_name(table), rules_count(table));
+    }
+    put_integer(object, "policy", stats_policy_rules());
     put_integer(object, "forward_max", memory.forward_rules_max);
     json_object_put(result, "rules", object);
 
@@ -503,6 +506,8 @@ struct json *stats_status(void)
     put_integer(object, "rules", n_rules);
     put_integer(object, "in_nic", in_nic);
     json_object_put(result, "offload", object);
+
+    json_object_put(result, "openflow", stats_openflow(problems));
 
     put_integer(result, "workers", dp_n_workers());
     object = json_object_create();

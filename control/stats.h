@@ -21,4 +21,9 @@ struct json *stats_offload(void);
 // `off`, `auto`, `require`
 const char *stats_offload_mode(void);
 
+// stats_openflow.c: of the status. What is wrong is added to `problems`.
+struct json *stats_openflow(struct json *problems);
+// Rules in all of the operator's tables.
+uint64_t stats_policy_rules(void);
+
 const char *stats_driver_name(enum dp_driver driver);

@@ -23,7 +23,8 @@
 
 VLOG_DEFINE_THIS_MODULE(openflow);
 
-#define POLL_MS 1 // while the dataplane has work left to do for the rules
+#define DSCP    48 // CS6, network control (RFC 4594 section 3.1)
+#define POLL_MS 1  // while the dataplane has work left to do for the rules
 
 struct ofproto *openflow_switch;
 
@@ -91,7 +92,7 @@ static struct ofproto_controller *add_peer(struct shash *peers, const char *targ
         .max_pktq_size = config->openflow_packet_in_burst,
         .rate_limit = config->openflow_packet_in_rate,
         .burst_limit = config->openflow_packet_in_burst,
-        .dscp = 192, // CS6, network control (RFC 4594 section 3.1)
+        .dscp = DSCP,
     };
     if (!shash_add_once(peers, target, peer)) {
         free(peer);
@@ -109,7 +110,32 @@ static int set_permissions(const char *path, char **error)
     return -err;
 }
 
-static int set_peers(const char *mgmt)
+// ofproto only logs that it cannot listen somewhere.
+static int check_listeners(char **error)
+{
+    for (unsigned i = 0; i < config->n_openflow_listeners; i++) {
+        struct pvconn *pvconn;
+        int err = pvconn_open(config->openflow_listeners[i], 0, DSCP, &pvconn);
+
+        if (err) {
+            *error = xasprintf("openflow: cannot listen at %s: %s", config->openflow_listeners[i],
+                               ovs_strerror(err));
+            return -err;
+        }
+        pvconn_close(pvconn);
+    }
+    return 0;
+}
+
+static void set_tls(void)
+{
+    if (config->openflow_key[0] && config->openflow_certificate[0])
+        stream_ssl_set_key_and_cert(config->openflow_key, config->openflow_certificate);
+    if (config->openflow_ca[0])
+        stream_ssl_set_ca_cert_file(config->openflow_ca, false);
+}
+
+static void set_peers(const char *mgmt)
 {
     struct shash peers = SHASH_INITIALIZER(&peers);
     char *target = xasprintf("punix:%s", mgmt);
@@ -120,13 +146,8 @@ static int set_peers(const char *mgmt)
         add_peer(&peers, config->openflow_listeners[i], OFCONN_SERVICE);
     for (unsigned i = 0; i < config->n_openflow_controllers; i++)
         add_peer(&peers, config->openflow_controllers[i], OFCONN_PRIMARY);
-    if (config->openflow_key[0])
-        stream_ssl_set_key_and_cert(config->openflow_key, config->openflow_certificate);
-    if (config->openflow_ca[0])
-        stream_ssl_set_ca_cert_file(config->openflow_ca, false);
     ofproto_set_controllers(openflow_switch, &peers);
     shash_destroy_free_data(&peers);
-    return 0;
 }
 
 static int set_snoop(const char *path)
@@ -146,8 +167,12 @@ int openflow_listen(char **error)
     char *mgmt = socket_path("mgmt"), *snoop = socket_path("snoop");
     int err;
 
-    set_peers(mgmt);
-    err = set_permissions(mgmt, error);
+    set_tls();
+    err = check_listeners(error);
+    if (!err) {
+        set_peers(mgmt);
+        err = set_permissions(mgmt, error);
+    }
     if (!err)
         err = set_snoop(snoop);
     if (!err)

@@ -6,6 +6,7 @@
 #include "ofproto/connmgr.h"
 #include "openvswitch/ofp-msgs.h"
 #include "openvswitch/ofp-packet.h"
+#include "openvswitch/ofp-prop.h"
 #include "util.h"
 
 #define PACKET_INS_A_TURN 256
@@ -109,12 +110,15 @@ struct ofpbuf *packet_in_encode(const struct ofputil_packet_in_private *pin,
     if (format != OFPUTIL_PACKET_IN_NXT2) { // the frame is the message's end
         encoded = encode(pin, protocol, format);
         encoded->size -= cut;
-        ofpmsg_update_length(encoded);
-        return encoded;
+    } else {
+        shorter = *pin;
+        shorter.base.packet_len -= cut;
+        encoded = encode(&shorter, protocol, format);
+        if (cut)
+            ofpprop_put_u32(encoded, NXPINT_FULL_LEN, pin->base.packet_len);
     }
-    shorter = *pin;
-    shorter.base.packet_len -= cut;
-    return encode(&shorter, protocol, format);
+    ofpmsg_update_length(encoded);
+    return encoded;
 }
 
 void packet_ins_run(void)

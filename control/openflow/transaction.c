@@ -119,6 +119,7 @@ WRAPPED(void, ofconn_send_reply, const struct ofconn *ofconn, struct ofpbuf *rep
 {
     enum ofptype type;
 
+    ofpmsg_update_length(reply); // as sending would
     if (ofptype_decode(&type, reply->data) ||
         (type != OFPTYPE_BARRIER_REPLY && type != OFPTYPE_BUNDLE_CONTROL) || transaction_sync()) {
         __real_ofconn_send_reply(ofconn, reply);
