@@ -59,15 +59,20 @@ struct queries {
     const struct match_key *const *keys;
     struct cls_rule **hits;
     uint64_t version;
-    bool odd;                 // the keys' class
-    uint64_t best[CLS_BURST]; // order + 1 of the hits
+    bool odd; // the keys' class
     unsigned n;
     struct query query[QUERIES_MAX];
 };
 
-static void queries_init(struct queries *q, const struct mask_set *set, enum key_class class,
-                         uint64_t version, const struct match_key *const keys[], unsigned n,
-                         struct cls_rule *hits[])
+// What a rule must have more than, its order + 1, to better the hit so far.
+static inline uint64_t to_better(const struct cls_rule *hit)
+{
+    return hit ? hit->order + 1 : 0;
+}
+
+static inline void queries_init(struct queries *q, const struct mask_set *set, enum key_class class,
+                                uint64_t version, const struct match_key *const keys[],
+                                struct cls_rule *hits[])
 {
     q->set = set;
     q->keys = keys;
@@ -75,8 +80,6 @@ static void queries_init(struct queries *q, const struct mask_set *set, enum key
     q->version = version;
     q->odd = class == KEY_ODD;
     q->n = 0;
-    for (unsigned i = 0; i < n; i++)
-        q->best[i] = hits[i] ? hits[i]->order + 1 : 0;
 }
 
 static inline void query_add(struct queries *q, const struct mask_table *table, unsigned key)
@@ -119,10 +122,8 @@ static void queries_run(struct queries *q)
             rule = slot_rule(probe(query->slots, query->hash, &query->at));
         }
         rule = chain_visible(q->set, rule, q->version);
-        if (rule && rule->order + 1 > q->best[query->key]) {
+        if (rule && rule->order + 1 > to_better(q->hits[query->key]))
             q->hits[query->key] = rule;
-            q->best[query->key] = rule->order + 1;
-        }
     }
     q->n = 0;
 }
@@ -132,7 +133,7 @@ static void query_table(struct queries *q, const struct mask_table *table, uint6
                         unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        if (q->best[i] < bound)
+        if (to_better(q->hits[i]) < bound)
             query_add(q, table, i);
     queries_run(q);
 }
@@ -146,7 +147,7 @@ static void query_list(struct queries *q, const struct mask_list *list, unsigned
         uint64_t worst = UINT64_MAX;
 
         for (unsigned i = 0; i < n; i++)
-            worst = RTE_MIN(worst, q->best[i]);
+            worst = RTE_MIN(worst, to_better(q->hits[i]));
         if (worst >= __atomic_load_n(&list->entry[t].bounds, __ATOMIC_RELAXED))
             return;
         query_table(q, list->entry[t].table,
@@ -192,7 +193,7 @@ void mask_table_lookup(const struct mask_set *set, const struct mask_table *tabl
 {
     struct queries q;
 
-    queries_init(&q, set, class, version, keys, n, hits);
+    queries_init(&q, set, class, version, keys, hits);
     query_table(&q, table, __atomic_load_n(&table->bound, __ATOMIC_RELAXED), n);
 }
 
@@ -205,7 +206,7 @@ void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t 
 
     if (!list || !load_acquire(&list->n))
         return;
-    queries_init(&q, set, class, version, keys, n, hits);
+    queries_init(&q, set, class, version, keys, hits);
     if (sieve)
         query_sieved(&q, sieve, n);
     else

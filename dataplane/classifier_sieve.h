@@ -38,22 +38,6 @@ void sieve_add_spec(struct sieve *sieve, uint32_t number, const struct match_key
                     const struct match_key *spec);
 void sieve_del_table(struct sieve *sieve, uint32_t number);
 
-// The tables that a packet may match a rule of, 512 from number `part` * 512.
-static inline sieve_bits sieve_tables(const struct sieve *sieve, const struct match_key *key,
-                                      uint32_t part)
-{
-    const uint8_t *bytes = (const uint8_t *)key;
-    const sieve_bits *wild = sieve->wild + part, *value = sieve->value + part;
-    sieve_bits tables = ~(sieve_bits){0};
-
-    for (uint32_t b = 0; b < sieve->n_bytes; b++) {
-        tables &= *wild | value[bytes[sieve->byte[b]] * sieve->stride];
-        wild += sieve->stride;
-        value += 256 * sieve->stride;
-    }
-    return tables;
-}
-
 // Which of the 64-bit words are not 0.
 static inline unsigned sieve_words(sieve_bits tables)
 {
@@ -66,6 +50,25 @@ static inline unsigned sieve_words(sieve_bits tables)
         words |= (unsigned)(tables[w] != 0) << w;
     return words;
 #endif
+}
+
+// The tables that a packet may match a rule of, 512 from number `part` * 512.
+static inline sieve_bits sieve_tables(const struct sieve *sieve, const struct match_key *key,
+                                      uint32_t part)
+{
+    const uint8_t *bytes = (const uint8_t *)key;
+    const sieve_bits *wild = sieve->wild + part, *value = sieve->value + part;
+    sieve_bits tables = ~(sieve_bits){0};
+
+    for (uint32_t b = 0; b < sieve->n_bytes; b++) {
+        tables &= *wild | value[bytes[sieve->byte[b]] * sieve->stride];
+        wild += sieve->stride;
+        value += 256 * sieve->stride;
+        // Often the first bytes, of addresses, say that there is none.
+        if (b < 4 && !sieve_words(tables))
+            break;
+    }
+    return tables;
 }
 
 // How many tables pass for a packet; how many vectors that takes.
