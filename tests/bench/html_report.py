@@ -155,12 +155,15 @@ def attack(rows):
 
 
 TITLES = {"latency": "Latency", "victim": "Beside an attack", "updates": "Changes while it forwards",
+          "openflow": "Changes by OpenFlow",
           "attach": "Attaching a pod", "restart": "A restart", "memory": "Memory"}
 CAPTIONS = {
     "latency": "Packets come at a rate of their own, into a queue of 4,096; from when they are due until they are sent.",
     "victim": "Ordinary flows at half of what each system can take, without and with an attack of 1 % beside them.",
     "updates": "Changes a second to the operator's table, asked and done; throughput beside them, of that without; "
                "packets lost at half load, with and without; how long a change took until all workers forwarded by it.",
+    "openflow": "The same over the management socket, with a barrier: sluiced has a change on disk and in force "
+                "when it answers, OVS in force.",
     "memory": "Bytes for each pod or rule: what packets are matched against, and the rule as it is kept.",
 }
 

@@ -12,6 +12,7 @@ from bench.run import Running
 # A node has at most 1,020 pod ports; each has so many of the addresses.
 PODS = 5000
 ADDRESSES = 5
+POLICY = 1000
 TRIALS = 200
 RESTARTS = 5
 
@@ -44,7 +45,7 @@ def attach(setup, contenders, seconds, say):
 
 def restart(setup, contenders, seconds, say):
     """Killed, and started again: until the first packet is forwarded."""
-    rules = cases.Rules(PODS)
+    rules = cases.Rules(PODS, POLICY)
     for contender in daemon_of(contenders):
         with Running(contender, rules, addresses_per_pod=ADDRESSES) as running:
             times = []
@@ -61,7 +62,7 @@ def restart(setup, contenders, seconds, say):
             row = {"to_forwarding_ms": spread(times)}
             say(f"restart: {row}")
             yield {"measure": "restart", "system": "sluiced", "pods": PODS,
-                   "ports": PODS // ADDRESSES, "policy": 0, **row}
+                   "ports": PODS // ADDRESSES, "policy": POLICY, **row}
 
 
 def spread(values):

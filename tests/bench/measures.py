@@ -3,8 +3,11 @@
 seconds, say) that yields rows: dictionaries with the measure's name and the system's."""
 
 import statistics
+import time
 
 from bench import cases, life, offered
+from bench import openflow as flows
+from bench import rules as policies
 from bench.run import Running, Sample
 
 # The share of its own capacity that a contender is offered where loss is counted.
@@ -24,7 +27,7 @@ def latency(setup, contenders, seconds, say):
             packets = offered.capacity(running.generator, seconds)
             for load in LOADS:
                 running.send(case, rate=int(packets * load))
-                row = offered.Offered.take(running.generator, 2 * seconds).row()
+                row = offered.Offered.take(running.generator, int(packets * load), 2 * seconds).row()
                 say(f"latency {contender.name} at {load:.0%}: {row}")
                 yield {"measure": "latency", "system": contender.name, "load": load, **row}
 
@@ -41,7 +44,7 @@ def victim(setup, contenders, seconds, say):
             rate = int(offered.capacity(running.generator, seconds) * LOAD)
             for case, packets in (alone, rate), (beside, rate * 100 // 99):
                 running.send(case, rate=packets)
-                row = offered.Offered.take(running.generator, 2 * seconds).row()
+                row = offered.Offered.take(running.generator, rate, 2 * seconds).row()
                 say(f"victim {contender.name} attack {case.attack}: {row}")
                 yield {"measure": "victim", "system": contender.name, "attack": case.attack,
                        "load": LOAD, **row}
@@ -75,15 +78,40 @@ def update(setup, running, case, rate, seconds):
     contender.settle(case)
     still.append(Sample.take(contender, generator, setup, seconds).cycles)
 
-    running.send(case, rate=int(offered.capacity(generator, seconds) * LOAD))
-    quiet = offered.Offered.take(generator, 2 * seconds)
+    packets = int(offered.capacity(generator, seconds) * LOAD)
+    running.send(case, rate=packets)
+    quiet = offered.Offered.take(generator, packets, 2 * seconds)
     contender.begin(request)
-    changing = offered.Offered.take(generator, 2 * seconds)
+    changing = offered.Offered.take(generator, packets, 2 * seconds)
     done = contender.finish(request)
     return {"throughput": round(statistics.mean(still) / busy, 4),
             "achieved": round(done["changes"] / done["seconds"]),
             "in_force_us": done["in_force_us"], "structure": done["structure"],
             "builds": done["builds"], "without": quiet.row(), **changing.row()}
+
+
+def openflow(setup, contenders, seconds, say):
+    """The same by OpenFlow, as an operator changes them, beside what OVS does. sluiced has each change
+    on disk before it answers the barrier."""
+    for contender in contenders:
+        if not hasattr(contender, "management"):
+            continue
+        case = cases.Case(506, 1000, policy=1000, kind="exact")
+        with Running(contender, case.rules()) as running:
+            changed = policies.policy(case.rules())
+            table = contender.policy_table
+            with flows.Switch(contender.management()) as switch:
+                singles = life.spread([1000 * t for t in switch.latencies(table, changed, 200)])
+                for rate in UPDATE_RATES:
+                    running.send(case)
+                    still = offered.capacity(running.generator, seconds)
+                    before, start = running.generator.totals()[0], time.monotonic()
+                    done = switch.change(table, changed, rate, 2 * seconds)
+                    busy = ((running.generator.totals()[0] - before) / (time.monotonic() - start))
+                    row = {"rate": rate, "achieved": round(done), "single_ms": singles,
+                           "throughput": round(busy / still, 4)}
+                    say(f"openflow {contender.name} {rate}/s: {row}")
+                    yield {"measure": "openflow", "system": contender.name, **row}
 
 
 def memory(setup, contenders, seconds, say):
@@ -107,6 +135,6 @@ def memory(setup, contenders, seconds, say):
                    "build_us": table["build_us"]}
 
 
-MEASURES = {"latency": latency, "victim": victim, "updates": updates, "memory": memory,
-            "attach": life.attach, "restart": life.restart}
+MEASURES = {"latency": latency, "victim": victim, "updates": updates, "openflow": openflow,
+            "memory": memory, "attach": life.attach, "restart": life.restart}
 QUICK = ["victim", "updates", "memory"]

@@ -30,7 +30,7 @@ class Ovs:
     """cache: "emc", as it comes; "noemc": only the megaflow cache; "smc": the signature match cache
     and no EMC."""
 
-    peer = True
+    policy_table = 1
 
     def __init__(self, setup, cache):
         self.name = f"ovs-{cache}"
@@ -73,7 +73,7 @@ class Ovs:
         self.port_add("sink", 2, generator.sink())
         flows = folder / "rules"
         flows.write_text("\n".join(self.rules(rules)) + "\n")
-        self.command("ovs-ofctl", "add-flows", f"unix:{folder}/bench.mgmt", flows)
+        self.command("ovs-ofctl", "add-flows", f"unix:{self.management()}", flows)
         self.port_add("pod", 1, generator.source())
         process.wait_for(lambda: generator.totals()[1], self.switch, log, self.name)
 
@@ -128,6 +128,9 @@ class Ovs:
 
     def vsctl(self, *words):
         self.command("ovs-vsctl", f"--db=unix:{self.folder}/db.sock", *words)
+
+    def management(self):
+        return self.folder / "bench.mgmt"
 
     def control(self):
         return self.folder / "vswitchd.ctl"

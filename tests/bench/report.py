@@ -111,6 +111,11 @@ MEASURES = {
                 "p99 us": lambda r: micro(r["in_force_us"]["p99"]),
                 "max us": lambda r: micro(r["in_force_us"]["max"]),
                 "builds": lambda r: str(r["builds"])},
+    "openflow": {"by OpenFlow": lambda r: "exact, 1000 rules", "system": lambda r: r["system"],
+                 "asked/s": lambda r: str(r["rate"]), "done/s": lambda r: str(r["achieved"]),
+                 "throughput": lambda r: f"{r['throughput']:.1%}",
+                 **{f"one change {p} ms": lambda r, p=p: f"{r['single_ms'][p]:.2f}"
+                    for p in ("p50", "p99", "max")}},
     "attach": {"daemon": lambda r: f"{r['pods']} addresses on {r['ports']} ports",
                "system": lambda r: r["system"],
                **{f"{what} {p} ms": lambda r, what=what, p=p: f"{r[f'{what}_ms'][p]:.2f}"

@@ -2,6 +2,7 @@
 """Sluice: its dataplane with one way out, as the peers have it, and the daemon as it is used."""
 
 import json
+import subprocess
 
 from bench import frames as addresses
 from bench import jsonrpc, machine, process, rules as policies
@@ -13,7 +14,6 @@ ADDRESSES_PER_POD = 8
 class Dataplane:
     """The dataplane without the daemon, all rules leading to one sink: tests/bench/one_sink.c."""
 
-    peer = False
     name = "sluice"
 
     def __init__(self, setup):
@@ -45,7 +45,7 @@ class Dataplane:
         what is measured is the state that lasts."""
         if not case.policy:
             return
-        process.wait_for(lambda: not self.ask("policy")["delta"], self.process, None, self.name,
+        process.wait_for(lambda: not self.ask("policy")["busy"], self.process, None, self.name,
                          seconds=120)
 
     def pids(self):
@@ -78,7 +78,7 @@ class Daemon:
     attachment has a sink of its own and up to 8 of the addresses: of 506, 64 ports to poll and to
     send to."""
 
-    peer = False
+    policy_table = 0
     name = "sluice-64ports"
 
     def __init__(self, setup):
@@ -89,7 +89,7 @@ class Daemon:
         return f"sluice {machine.source_version(self.setup.root)}"
 
     def takes(self, rules):
-        return rules.pods <= 1000 and not rules.policy and rules.ip == 4
+        return rules.pods <= 1000 and rules.ip == 4
 
     def start(self, rules, generator, folder, addresses_per_pod=ADDRESSES_PER_POD):
         self.socket = folder / "control.sock"
@@ -97,12 +97,26 @@ class Daemon:
         for sink, pods in enumerate(self.sinks(rules, addresses_per_pod)):
             self.attach(f"sink{sink}", generator.sink(sink + 1), addresses.pod_mac(pods[0]),
                         [addresses.pod_ip(pod) for pod in pods])
+        if rules.policy:
+            self.add_policy(rules, folder)
         # First the ways out, then what sends.
         self.attach("sender", generator.source(), addresses.SENDER_MAC, [addresses.SENDER_IP[4]])
         process.wait_for(lambda: generator.totals()[1], self.process, folder / "sluiced.log",
                          self.name)
         status = jsonrpc.call(self.socket, "status", {})
         self.setup.check_hugepages(self.name, status["memory"]["hugepages"])
+
+    def management(self):
+        return self.socket.parent / "br0.mgmt"
+
+    def add_policy(self, rules, folder):
+        path = folder / "policy"
+        path.write_text("".join(rule.openflow(self.policy_table, "NORMAL") + "\n"
+                                for rule in policies.policy(rules)))
+        done = subprocess.run(["ovs-ofctl", "--bundle", "add-flows", f"unix:{self.management()}", path],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: ovs-ofctl: {done.stderr.strip()}")
 
     @staticmethod
     def sinks(rules, size):

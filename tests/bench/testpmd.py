@@ -6,8 +6,6 @@ from bench import process
 
 
 class Testpmd:
-    peer = False
-
     def __init__(self, setup, forward_mode):
         self.name = f"testpmd-{forward_mode}"
         self.setup = setup

@@ -111,12 +111,14 @@ bool policy_poll(void)
 void policy_print(void)
 {
     struct dp_policy_table_stats stats;
+    bool busy = policy_poll();
 
     dp_policy_table_stats(0, &stats);
-    printf("{\"rules\": %u, \"table_bytes\": %" PRIu64 ", \"structure\": \"%s\", \"delta\": %u, "
+    printf("{\"busy\": %s, \"rules\": %u, \"table_bytes\": %" PRIu64
+           ", \"structure\": \"%s\", \"delta\": %u, "
            "\"builds\": %" PRIu64 ", \"build_us\": %" PRIu64 "}\n",
-           stats.rules, stats.bytes, stats.structure, stats.delta, stats.builds,
-           stats.build_us_last);
+           busy ? "true" : "false", stats.rules, stats.bytes, stats.structure, stats.delta,
+           stats.builds, stats.build_us_last);
 }
 
 static uint64_t now_ns(void)

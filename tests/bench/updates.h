@@ -8,7 +8,7 @@
 int policy_load(const char *path, char **error);
 // To be called often. True: again soon.
 bool policy_poll(void);
-// {"rules":, "table_bytes":, "structure":, "delta": rules that wait for a build, "builds":,
+// {"busy": it is still being compiled, "rules":, "table_bytes":, "structure":, "delta": rules that wait for a build, "builds":,
 // "build_us": the last one's}
 void policy_print(void);
 // Changes the table `rate` times a second: takes out the oldest rule or puts it back, in turn. Each
