@@ -298,7 +298,7 @@ check_equal "it waits for its controller" "$(status -c '.openflow | [.controller
 check_equal "it listens" "$(in_ns node timeout 10 ovs-ofctl show tcp:127.0.0.1:6654 | grep -c dpid)" 1
 of add-flow "$switch" "table=7,priority=1,actions=drop"
 echo "priority=1 actions=normal" >"$scratch/controller-flows"
-in_ns node timeout 120 ovs-testcontroller --with-flows="$scratch/controller-flows" --noflow ptcp:6653:127.0.0.1 >"$scratch/controller.log" 2>&1 &
+ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 120 ovs-testcontroller --with-flows="$scratch/controller-flows" --noflow ptcp:6653:127.0.0.1 >"$scratch/controller.log" 2>&1 &
 controller=$!
 connected() { [ "$(status .openflow.connected)" = "$1" ]; }
 check "ovs-testcontroller is connected to" wait_until 15 connected 1
@@ -314,12 +314,48 @@ wait $snoop
 check "snoop shows what goes between them" grep -q OFPT_ECHO_RE "$scratch/snoop"
 check "the controller goes, and is missed" wait_until 10 connected 0
 check "its flows stay, and packets go" eval 'flows | grep -q "priority=1 actions=NORMAL" && pings b $world4'
-in_ns node timeout 30 ovs-testcontroller --noflow ptcp:6653:127.0.0.1 >>"$scratch/controller.log" 2>&1 &
+ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 60 ovs-testcontroller --noflow ptcp:6653:127.0.0.1 >>"$scratch/controller.log" 2>&1 &
 controller=$!
 check "it comes back, and is connected to again" wait_until 15 connected 1
 kill $controller
 wait $controller 2>/dev/null
 clean
+
+## TLS: who has no certificate of the authority is no peer.
+certificate() { # NAME CA-KEY-AND-CERTIFICATE
+	openssl req -newkey rsa:2048 -nodes -keyout "$scratch/$1.key" -subj "/CN=$1" -out "$scratch/$1.csr" &&
+		openssl x509 -req -in "$scratch/$1.csr" -CA "$scratch/$2.crt" -CAkey "$scratch/$2.key" -CAcreateserial -days 1 \
+			-out "$scratch/$1.crt"
+} >/dev/null 2>&1
+for authority in ca stranger; do
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$scratch/$authority.key" -subj "/CN=$authority" -days 1 \
+		-out "$scratch/$authority.crt" >/dev/null 2>&1
+done
+certificate switch ca
+certificate operator ca
+certificate thief stranger
+sed -i '/^openflow:/,$d' "$run/sluice.yaml"
+cat >>"$run/sluice.yaml" <<EOT
+openflow:
+  listeners: ["pssl:6654:127.0.0.1"]
+  tls_key: $scratch/switch.key
+  tls_certificate: $scratch/switch.crt
+  tls_ca: $scratch/ca.crt
+EOT
+lab daemon stop
+check "a daemon with TLS starts" lab daemon start
+by_tls() { # NAME CA
+	in_ns node timeout 10 ovs-ofctl -p "$scratch/$1.key" -c "$scratch/$1.crt" -C "$scratch/$2.crt" show ssl:127.0.0.1:6654
+}
+check "an operator with a certificate may" by_tls operator ca
+check "one with another authority's may not" eval '! by_tls thief ca'
+check "nor may one without TLS" eval '! in_ns node timeout 5 ovs-ofctl show tcp:127.0.0.1:6654'
+sed -i 's/pssl:6654:127.0.0.1/ptcp:6654:192.0.2.1/' "$run/sluice.yaml"
+lab daemon stop
+check "a daemon that cannot listen says so and does not start" fails "cannot listen at ptcp:6654:192.0.2.1" \
+	in_ns node timeout 60 "$(binary sluiced)" --config "$run/sluice.yaml"
+sed -i '/^openflow:/,$d' "$run/sluice.yaml"
+check "the world is reached again without" eval 'lab daemon start && wait_until 10 pings a $world4'
 
 ## Malformed OpenFlow.
 check "OpenFlow of a mutating client harms nothing" "$(dirname "$0")/hostile_openflow.py" "$run/br0.mgmt" $((${slow:-0} ? 3000 : 20000))
