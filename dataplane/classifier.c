@@ -26,7 +26,7 @@
 // Hash tables are sorted again, and emptied ones freed, that often at most.
 #define TIDY_US 20000
 
-unsigned cls_acl_worth = 110;
+unsigned cls_acl_worth = 80;
 
 struct classifier {
     char *name;

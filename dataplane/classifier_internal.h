@@ -96,7 +96,7 @@ void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t 
 // Finds up to DIRECT_MAX tables of at least DIRECT_MIN rules for packets of a class: those that are
 // worth a lookup of their own. Returns how many.
 #define DIRECT_MAX 2
-#define DIRECT_MIN 1024
+#define DIRECT_MIN 4096
 unsigned mask_set_largest(const struct mask_set *set, enum key_class class,
                           struct mask_table *tables[DIRECT_MAX]);
 // A table that is pinned stays while it is empty.

@@ -19,7 +19,7 @@
 #include "tests/unit/eal.h"
 
 #define RULES_MAX_OF_SET 2000
-#define WORTH            110
+#define WORTH            80
 
 struct rule_pair {
     struct cls_rule rule; // first, as the classifier's hits point to it

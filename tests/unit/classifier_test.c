@@ -11,10 +11,11 @@
 
 #include <cmocka.h>
 
-#include "dataplane/classifier.h"
+#include "dataplane/classifier_internal.h"
 #include "tests/unit/eal.h"
 
 #define RULES 400
+#define LARGE 6000
 
 static uint64_t random_state;
 
@@ -190,6 +191,76 @@ static void finds_what_a_list_finds(void **state)
     cls_free(cls);
 }
 
+// Packets about which the first `n` rules and those of random_rule differ.
+static void check_all(struct classifier *cls, struct cls_rule *rules[], unsigned n)
+{
+    for (unsigned round = 0; round < 20; round++) {
+        struct match_key keys[CLS_BURST];
+        const struct match_key *at[CLS_BURST];
+        struct cls_rule *found[CLS_BURST];
+
+        for (unsigned k = 0; k < CLS_BURST; k++) {
+            keys[k] =
+                packet(random_below(8), random_below(k % 2 ? 8 : LARGE), (uint16_t)random_below(4));
+            at[k] = &keys[k];
+        }
+        cls_lookup(cls, 0, at, CLS_BURST, found);
+        for (unsigned k = 0; k < CLS_BURST; k++)
+            assert_ptr_equal(found[k], expected(rules, n, 0, &keys[k]));
+    }
+}
+
+// A table that is mostly of one mask: its rules come and go without a build.
+static void keeps_a_large_mask_out_of_the_acl(void **state)
+{
+    static struct cls_rule *rules[LARGE + 200];
+    struct classifier *cls = new_classifier();
+    struct classifier_stats stats;
+    unsigned n = 0;
+
+    (void)state;
+    cls_acl_worth = 0;
+    for (; n < RTE_DIM(rules); n++) {
+        rules[n] = aligned_alloc(64, RTE_ALIGN(sizeof *rules[n], 64));
+        random_rule(rules[n], (uint64_t)random_below(1000) << 32 | n);
+        if (n < LARGE) {
+            memset(&rules[n]->mask, 0, sizeof rules[n]->mask);
+            memset(&rules[n]->spec, 0, sizeof rules[n]->spec);
+            rules[n]->spec.fields.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+            rules[n]->mask.fields.eth_type = 0xffff;
+            match_ip(&rules[n]->spec.fields.ip_dst, &rules[n]->mask.fields.ip_dst, n, 32);
+        }
+        rules[n]->add_version = 0;
+        insert(cls, rules[n]);
+    }
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+    } while (!stats.builds);
+    assert_string_equal(stats.structure, "acl");
+    check_all(cls, rules, n);
+    for (unsigned i = 0; i < LARGE; i += 3)
+        cls_remove(cls, rules[i]);
+    for (unsigned i = 0; i < LARGE; i += 6) {
+        rules[i]->order = (uint64_t)random_below(1000) << 32 | i;
+        insert(cls, rules[i]);
+    }
+    for (unsigned i = 3; i < LARGE; i += 6) {
+        free(rules[i]);
+        rules[i] = NULL;
+    }
+    cls_stats(cls, &stats);
+    assert_int_equal(stats.delta, 0);
+    check_all(cls, rules, n);
+    for (unsigned i = 0; i < n; i++)
+        if (rules[i]) {
+            cls_remove(cls, rules[i]);
+            free(rules[i]);
+        }
+    cls_free(cls);
+}
+
 static void says_what_it_is(void **state)
 {
     struct classifier *cls = new_classifier();
@@ -268,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_a_list_finds),
+        cmocka_unit_test(keeps_a_large_mask_out_of_the_acl),
         cmocka_unit_test(says_what_it_is),
         cmocka_unit_test(keeps_to_its_budget),
     };
