@@ -16,11 +16,11 @@
 
 #include "offload/engine.h"
 
-#define QUERY_BURST    64  // rules in a turn
-#define QUERY_ROUND_MS 500 // as often as mlx5 reads its own counters
+#define QUERY_BURST    64   // rules in a turn
+#define QUERY_ROUND_MS 1000 // mlx5 reads its own counters each 500 ms
 #define DUMP_ROUND_MS  1000
 // Of a CPU's time that a look may take: one part in so many.
-#define SHARE 24
+#define SHARE 28
 
 RTE_LOG_REGISTER_SUFFIX(offload_audit_log, sluice.offload.audit, NOTICE);
 

@@ -137,8 +137,8 @@ static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *arg, v
     struct nic *nic = arg;
 
     (void)ethdev, (void)ret;
-    if (event == RTE_ETH_EVENT_INTR_RMV)
-        __atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
+    // A device that was plugged in again tells that it was reset.
+    __atomic_store_n(&nic->gone, event == RTE_ETH_EVENT_INTR_RMV, __ATOMIC_RELEASE);
     __atomic_store_n(&nic->was_reset, true, __ATOMIC_RELEASE);
     pthread_mutex_lock(&engine.lock);
     wake();

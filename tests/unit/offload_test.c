@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_ethdev.h>
 #include <rte_flow.h>
@@ -508,6 +509,94 @@ static void test_tables_do_not_touch(void **state)
     offload_remove(low);
 }
 
+static struct rule guard(uint16_t port, uint32_t address)
+{
+    struct rule rule = {.table = RULE_TABLE_GUARD, .priority = 100, .n_actions = 1};
+
+    rule.match.in_port = port;
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    rule.match.mask.eth_type = 0xffff;
+    memset(&rule.match.mask.ip_src, 0xff, 16);
+    rule.match.spec.ip_src.s6_addr32[2] = htonl(0xffff);
+    rule.match.spec.ip_src.s6_addr32[3] = htonl(address);
+    rule.actions[0] = (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
+    return rule;
+}
+
+static struct rule to_pod(uint16_t port, uint32_t address)
+{
+    struct rule rule = pod(100, 0, 32, port);
+
+    rule.match.spec.ip_dst.s6_addr32[3] = htonl(address);
+    return rule;
+}
+
+// The default of all, below the pods.
+static struct rule to_uplinks(void)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .n_actions = 1};
+
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    rule.match.mask.eth_type = 0xffff;
+    rule.actions[0] = (struct action){.type = ACTION_UPLINKS};
+    return rule;
+}
+
+// 506 pods: two calls of the driver for each address, in and out, whatever is there already.
+static void test_calls_are_constant(void **state)
+{
+    struct offload_rule *first = add(guard(1, 1)), *below = add(to_uplinks()), *rules[506][2];
+    unsigned calls = driver.n_calls;
+
+    (void)state;
+    assert_int_equal(calls, 2 + EXCEPTIONS);
+    for (unsigned i = 0; i < 506; i++) {
+        rules[i][0] = add(guard(3, 0x0a010a00 + i));
+        rules[i][1] = add(to_pod(3, 0x0a010a00 + i));
+        assert_true(offload_in_nic(rules[i][0]) && offload_in_nic(rules[i][1]));
+    }
+    assert_int_equal(driver.n_calls - calls, 506 * 2);
+    calls = driver.n_calls;
+    for (unsigned i = 0; i < 506; i++) {
+        offload_remove(rules[i][1]);
+        offload_remove(rules[i][0]);
+    }
+    assert_int_equal(driver.n_calls - calls, 506 * 2);
+    assert_true(offload_in_nic(below));
+    offload_remove(below);
+    offload_remove(first);
+}
+
+// Of the CPU's time, which others do not take away.
+static double cpu_seconds(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+#define MANY 100000
+
+static void test_rate(void **state)
+{
+    struct offload_rule **rules = calloc(MANY, sizeof(void *)), *below = add(to_uplinks());
+    double begin = cpu_seconds(), added;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        rules[i] = add(to_pod(3, 0x0a000000 + i));
+    added = cpu_seconds() - begin;
+    assert_int_equal(driver.n - driver.n_exceptions, MANY + 1);
+    for (unsigned i = 0; i < MANY; i++)
+        offload_remove(rules[i]);
+    print_message("%.0f rules a second planned and put into a driver that takes all\n",
+                  MANY / added);
+    assert_true(MANY / added > 50000);
+    offload_remove(below);
+    free(rules);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -523,6 +612,8 @@ int main(void)
         TEST(test_higher_rule_missing),
         TEST(test_higher_rule_in_software),
         TEST(test_policy_on_and_off),
+        TEST(test_calls_are_constant),
+        TEST(test_rate),
         TEST(test_full),
         TEST(test_waits_for_room),
         TEST(test_same_priority),

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What goes wrong in the NIC is found and repaired: net_esw loses, alters and invents rules, is
+// reset, unplugged and plugged in again.
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <rte_flow.h>
+
+#include "offload/engine.h"
+#include "tests/unit/esw_rig.h"
+
+#define N_RULES 200
+
+static char control_path[64];
+static struct offload_rule *rules[20000];
+
+// One datagram to net_esw's control socket; the answer.
+static const char *control(const char *words)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
+    static char answer[4096];
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ssize_t n;
+
+    strcpy(to.sun_path, control_path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0);
+    assert_true(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)) > 0);
+    n = recv(fd, answer, sizeof(answer) - 1, 0);
+    assert_true(n > 0);
+    answer[n] = 0;
+    close(fd);
+    return answer;
+}
+
+static int port_of(uint16_t port, struct offload_port *info)
+{
+    info->ethdev = ethdev[port - 1];
+    return 0;
+}
+
+static struct offload_rule *add(uint32_t address)
+{
+    struct rule rule = {.table = RULE_TABLE_FORWARD, .priority = 100, .n_actions = 3};
+    struct offload_rule *orule;
+
+    memset(&rule.match.mask.ip_dst, 0xff, 16);
+    rule.match.spec.ip_dst.s6_addr32[2] = htonl(0xffff);
+    rule.match.spec.ip_dst.s6_addr32[3] = htonl(address);
+    rule.actions[0] = (struct action){.type = ACTION_SET_ETH_DST, .mac = mac_b};
+    rule.actions[1] = (struct action){.type = ACTION_DEC_TTL};
+    rule.actions[2] = (struct action){.type = ACTION_OUTPUT, .port = VF1 + 1};
+    orule = offload_add(&rule);
+    assert_non_null(orule);
+    assert_true(offload_in_nic(orule));
+    return orule;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    offload_init(OFFLOAD_AUTO, port_of);
+    for (unsigned i = 0; i < N_RULES; i++)
+        rules[i] = add(0x0a000000 + i);
+    return 0;
+}
+
+static unsigned installed(void)
+{
+    const char *line = strstr(control("status"), "rules ");
+    unsigned n;
+
+    assert_int_equal(sscanf(line, "rules %u", &n), 1);
+    return n;
+}
+
+static unsigned expected(void)
+{
+    unsigned n = N_RULES;
+
+    for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++)
+        n += engine.nics[0].exceptions[FLOW_EXCEPTIONS_ALWAYS][i] != NULL;
+    return n;
+}
+
+// A look at all, at once.
+static void audit(void)
+{
+    engine.nics[0].next_dump = 0;
+    audit_turn();
+    while (engine_turn())
+        ;
+}
+
+static void assert_all_in_nic(void)
+{
+    assert_int_equal(installed(), expected());
+    for (unsigned i = 0; i < N_RULES; i++)
+        assert_true(offload_in_nic(rules[i]));
+}
+
+static int end(void **state)
+{
+    struct offload_status before, after;
+
+    (void)state;
+    // What is right stays.
+    offload_status(&before);
+    audit();
+    audit();
+    offload_status(&after);
+    assert_int_equal(after.created, before.created);
+    assert_int_equal(after.destroyed, before.destroyed);
+    for (unsigned i = 0; i < N_RULES; i++)
+        offload_remove(rules[i]);
+    return installed() == 0 ? 0 : -1;
+}
+
+static void test_lost(void **state)
+{
+    struct offload_status status;
+
+    (void)state;
+    assert_string_equal(control("lose=3"), "ok\n");
+    assert_int_equal(installed(), expected() - 3);
+    audit();
+    assert_all_in_nic();
+    offload_status(&status);
+    // Without an exception, all is programmed again.
+    assert_true(status.lost >= 1 && status.lost <= 3);
+    assert_non_null(strstr(status.last_event, "net_esw: "));
+}
+
+static void test_altered(void **state)
+{
+    struct offload_status status;
+
+    (void)state;
+    assert_string_equal(control("alter=3"), "ok\n");
+    audit();
+    assert_all_in_nic();
+    offload_status(&status);
+    assert_true(status.altered + status.lost >= 1);
+    audit();
+    offload_status(&status);
+    assert_true(status.altered + status.lost <= 4);
+}
+
+// Only a flush removes what we have no handle of.
+static void test_extra(void **state)
+{
+    struct offload_status status;
+
+    (void)state;
+    assert_string_equal(control("extra=1"), "ok\n");
+    assert_int_equal(installed(), expected() + 1);
+    audit();
+    audit();
+    assert_all_in_nic();
+    offload_status(&status);
+    assert_int_equal(status.extra, 1);
+}
+
+static void wait_for_event(void)
+{
+    while (!__atomic_load_n(&engine.nics[0].was_reset, __ATOMIC_ACQUIRE))
+        usleep(1000);
+}
+
+static void test_reset(void **state)
+{
+    struct offload_status status;
+
+    (void)state;
+    assert_string_equal(control("reset"), "ok\n");
+    assert_int_equal(installed(), 0);
+    wait_for_event();
+    while (engine_turn())
+        ;
+    assert_all_in_nic();
+    offload_status(&status);
+    assert_int_equal(status.resets, 1);
+}
+
+static void test_unplug(void **state)
+{
+    (void)state;
+    assert_string_equal(control("unplug"), "ok\n");
+    wait_for_event();
+    while (engine_turn())
+        ;
+    assert_false(offload_in_nic(rules[0]));
+    assert_string_equal(offload_why_not(rules[0]), "the NIC is gone");
+    assert_string_equal(control("plug"), "ok\n");
+    wait_for_event();
+    while (engine_turn())
+        ;
+    assert_all_in_nic();
+}
+
+// What a rule had counted before it was lost stays counted.
+static void test_counts_add_up(void **state)
+{
+    struct frame frame = udp(0x0a090909, 0x0a000000, 64, 53), got;
+    struct rule to_forward = {.table = RULE_TABLE_GUARD, .n_actions = 1};
+    struct offload_rule *guard;
+    struct offload_counts counts;
+    bool to_app;
+    size_t length;
+
+    (void)state;
+    to_forward.match.in_port = VF0 + 1;
+    to_forward.actions[0] = (struct action){.type = ACTION_GOTO_TABLE, .table = RULE_TABLE_FORWARD};
+    guard = offload_add(&to_forward);
+    for (unsigned i = 0; i < 3; i++) {
+        inject(VF0, &frame, sizeof(frame));
+        assert_int_equal(outcome(&to_app, &got, &length), VF1);
+        assert_false(to_app);
+    }
+    offload_stats(rules[0], &counts);
+    assert_int_equal(counts.packets, 3);
+    assert_true(counts.used_us > 0);
+    assert_string_equal(control("reset"), "ok\n");
+    wait_for_event();
+    while (engine_turn())
+        ;
+    inject(VF0, &frame, sizeof(frame));
+    assert_int_equal(outcome(&to_app, &got, &length), VF1);
+    offload_stats(rules[0], &counts);
+    assert_int_equal(counts.packets, 4);
+    assert_int_equal(counts.bytes, 4 * sizeof(frame));
+    offload_remove(guard);
+}
+
+// 20,000 rules: what of a CPU the looks take, by the times that they leave between them.
+static void test_share_of_a_cpu(void **state)
+{
+    struct offload_status before, after;
+    uint64_t now, next = 0;
+
+    (void)state;
+    for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
+        rules[i] = add(0x0a000000 + i);
+    audit(); // makes out what the lines should be
+    offload_status(&before);
+    engine.nics[0].next_dump = 0;
+    now = engine_now();
+    audit_turn();
+    next = engine.nics[0].next_dump - now;
+    do {
+        audit_turn();
+        offload_status(&after);
+    } while (after.audits == before.audits);
+    print_message("a look at 20,000 rules: %lu us of CPU, one each %lu ms\n",
+                  after.audit_us - before.audit_us, next / 1000000);
+    assert_true((after.audit_us - before.audit_us) * 1000 * 20 < next + next / 2);
+    for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
+        offload_remove(rules[i]);
+}
+
+// The thread does all that by itself, in time.
+static void test_thread(void **state)
+{
+    struct offload_status status;
+    unsigned waited = 0;
+
+    (void)state;
+    assert_int_equal(offload_start(), 0);
+    assert_string_equal(control("lose=5"), "ok\n");
+    assert_string_equal(control("alter=5"), "ok\n");
+    do {
+        usleep(20000);
+        offload_status(&status);
+    } while ((installed() != expected() || status.altered + status.lost < 2) && ++waited < 500);
+    print_message("10 faults found and repaired within %u ms\n", waited * 20);
+    offload_stop();
+    engine.stop = false;
+    assert_all_in_nic();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(test_lost),   TEST(test_altered),       TEST(test_extra),  TEST(test_reset),
+        TEST(test_unplug), TEST(test_counts_add_up), TEST(test_thread), TEST(test_share_of_a_cpu),
+    };
+    char arguments[100];
+    int failed;
+
+    if (!rig_begin("offload_audit_test"))
+        return 0;
+    snprintf(control_path, sizeof(control_path), "/tmp/offload_audit_%d.sock", (int)getpid());
+    snprintf(arguments, sizeof(arguments), ",control=%s", control_path);
+    if (rig_open(arguments) || rig_start(ethdev[WIRE]) || rig_start(ethdev[VF0]) ||
+        rig_start(ethdev[VF1]) || rig_start(ethdev[VF2]))
+        return 1;
+    failed = cmocka_run_group_tests_name("offload_audit", tests, NULL, NULL);
+    offload_init(OFFLOAD_OFF, port_of);
+    return failed || rig_close();
+}
