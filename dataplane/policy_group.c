@@ -294,7 +294,8 @@ int dp_group_stats(uint32_t id, struct dp_rule_stats *stats, struct dp_rule_stat
     if (!group)
         return -ENOENT;
     *stats = (struct dp_rule_stats){0};
-    memset(buckets, 0, n * sizeof *buckets);
+    for (unsigned b = 0; b < n; b++)
+        buckets[b] = *stats;
     for (unsigned i = 0; i < dp.n_workers; i++) {
         const struct dp_rule_stats *row = group->counters + i * group->counters_per_worker;
 

@@ -215,7 +215,7 @@ static void fragments_stay_together(void **state)
         for (unsigned later = 0; later < 2; later++) {
             struct frame f = flow(i), got;
 
-            f.v4.ip.dst_addr = rte_cpu_to_be_32(RTE_IPV4(192, 0, 2, i));
+            f.v4.ip.dst_addr |= rte_cpu_to_be_32(i << 4); // more than one flow without ports
             f.v4.ip.fragment_offset = later ? RTE_BE16(100) : RTE_BE16(RTE_IPV4_HDR_MF_FLAG);
             frame_sum4(&f);
             frame_send(POD_A, &f);
