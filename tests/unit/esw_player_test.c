@@ -129,7 +129,7 @@ static void test_generator(void **state)
         assert_int_equal(outcome(&to_app, data, &length), WIRE);
         assert_int_equal(length, 60);
         assert_int_equal(rte_raw_cksum(ip, sizeof(*ip)), 0xffff);
-        flow = rte_be_to_cpu_32(ip->dst_addr) - RTE_IPV4(198, 19, 0, 1);
+        flow = rte_be_to_cpu_32(ip->dst_addr) - RTE_IPV4(198u, 19, 0, 1);
         assert_true(flow < 3);
         seen |= 1u << flow;
         n++;
