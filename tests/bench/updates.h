@@ -8,8 +8,8 @@
 int policy_load(const char *path, char **error);
 // To be called often. True: again soon.
 bool policy_poll(void);
-// {"busy": it is still being compiled, "rules":, "table_bytes":, "structure":, "delta": rules that wait for a build, "builds":,
-// "build_us": the last one's}
+// {"busy": it is still being compiled, "rules":, "table_bytes":, "structure":, "delta": rules that
+// wait for a build, "builds":, "build_us": the last one's}
 void policy_print(void);
 // Changes the table `rate` times a second: takes out the oldest rule or puts it back, in turn. Each
 // change is committed before the next begins, those that are due at once together. Prints
