@@ -16,9 +16,9 @@ struct run {
     struct worker *w;
     struct port *in;
     unsigned copies;
-    unsigned depth;             // of groups
-    struct rte_mbuf *normal;    // what is to go on to the forward stage, NULL: nothing
-    struct policy_packet as_of; // how the packet was then
+    unsigned depth;              // of groups
+    struct rte_mbuf *normal;     // what is to go on to the forward stage, NULL: nothing
+    struct policy_packet *as_of; // how the packet was then
 };
 
 static void run_actions(struct run *r, struct policy_packet *pp, const struct action *actions,
@@ -103,7 +103,7 @@ static void to_normal(struct run *r, struct policy_packet *pp, bool more)
         return;
     }
     r->normal = m;
-    r->as_of = *pp;
+    *r->as_of = *pp;
 }
 
 static void ttl_expired(struct run *r, struct policy_packet *pp)
@@ -225,12 +225,9 @@ enum policy_verdict policy_execute(struct worker *w, struct port *in, struct pol
                                    const struct action *actions, unsigned n)
 {
     struct packet *packet = pp->packet;
-    struct run r;
+    struct policy_packet as_of;
+    struct run r = {.w = w, .in = in, .as_of = &as_of};
 
-    r.w = w;
-    r.in = in;
-    r.copies = r.depth = 0;
-    r.normal = NULL;
     run_actions(&r, pp, actions, n);
     if (packet->mbuf) {
         // A group has sent a copy to the forward stage: a packet goes one way.
@@ -240,7 +237,7 @@ enum policy_verdict policy_execute(struct worker *w, struct port *in, struct pol
     }
     if (!r.normal)
         return POLICY_DONE;
-    *pp = r.as_of;
+    *pp = as_of;
     pp->packet = packet;
     packet->mbuf = r.normal;
     return POLICY_NORMAL;
