@@ -213,7 +213,8 @@ struct dp_packet_in {
 };
 bool dp_packet_in_recv(struct dp_packet_in *in);
 // Packet-out: sends a frame through these actions as if it had come in by in_port (PORT_NONE: by
-// the controller). -ENOBUFS if it cannot now.
+// the controller). Counted as originated there. -ENODEV: no such port; -EINVAL: actions that
+// contradict each other; -EMSGSIZE: longer than any port's frames; -ENOBUFS: it cannot now.
 int dp_packet_out(uint16_t in_port, const struct action *actions, unsigned n, const void *frame,
                   size_t len);
 
