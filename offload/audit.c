@@ -59,9 +59,8 @@ uint64_t audit_line(const struct flow *flow)
     return audit_hash(line, RTE_MIN((size_t)len, sizeof(line) - 1));
 }
 
-// An event: `kind` is one of engine.status' counters.
-static void tell(uint64_t *kind, const struct nic *nic, const struct offload_rule *orule,
-                 const char *what)
+void audit_tell(uint64_t *kind, const struct nic *nic, const struct offload_rule *orule,
+                const char *what)
 {
     char match[256] = "";
 
@@ -131,7 +130,7 @@ static void look_at(struct offload_rule *orule)
 
         if (!place->handle || query(&engine.nics[n], place) == 0)
             continue;
-        tell(&engine.status.lost, &engine.nics[n], orule, "the driver lost a rule, put back");
+        audit_tell(&engine.status.lost, &engine.nics[n], orule, "the driver lost a rule, put back");
         engine_forget(orule, n);
     }
     publish(orule);
@@ -282,8 +281,8 @@ static void repair(unsigned n, struct lines *lines)
         if (!place->kind || !place->missing)
             continue;
         altered = build_place(orule, n, &flow) && lines_take_altered(lines, &flow);
-        tell(altered ? &engine.status.altered : &engine.status.lost, nic, orule,
-             altered ? "a rule was altered, put right" : "a rule was not there, put back");
+        audit_tell(altered ? &engine.status.altered : &engine.status.lost, nic, orule,
+                   altered ? "a rule was altered, put right" : "a rule was not there, put back");
         engine_forget(orule, n);
     }
 }
@@ -322,14 +321,14 @@ static void compare_dump(unsigned n, const char *text, size_t len)
             nic->dump = DUMP_LINES;
             repair(n, &lines);
             if (lost_exceptions) {
-                tell(&engine.status.lost, nic, NULL,
-                     "it did not leave to software what it must, all programmed again");
+                audit_tell(&engine.status.lost, nic, NULL,
+                           "it did not leave to software what it must, all programmed again");
                 engine_reprogram(n);
             } else if (lines.n && lines.n == nic->n_extra && lines.n != nic->n_tolerated) {
                 // Nothing but a flush removes what we have no handle of; what even that does not
                 // remove is the driver's own.
-                tell(&engine.status.extra, nic, NULL,
-                     "rules that nobody put there, all programmed again");
+                audit_tell(&engine.status.extra, nic, NULL,
+                           "rules that nobody put there, all programmed again");
                 nic->n_tolerated = (unsigned)lines.n;
                 engine_reprogram(n);
             }

@@ -624,13 +624,8 @@ void engine_reprogram(unsigned n)
 
 static void see_to_reset(unsigned n)
 {
-    struct nic *nic = &engine.nics[n];
-
-    pthread_mutex_lock(&engine.lock);
-    engine.status.resets++;
-    snprintf(engine.status.last_event, sizeof(engine.status.last_event),
-             "%s: the device was reset and lost its rules; they are programmed again", nic->driver);
-    pthread_mutex_unlock(&engine.lock);
+    audit_tell(&engine.status.resets, &engine.nics[n], NULL,
+               "the device was reset and lost its rules, all programmed again");
     engine_reprogram(n);
 }
 

@@ -138,6 +138,9 @@ bool nic_may_later(int err);
 // audit.c. Looks at some rules; to be called often. Returns the nanoseconds until it wants to
 // again.
 uint64_t audit_turn(void);
+// Logs and counts an event: `kind` is one of engine.status' counters. `orule` may be NULL.
+void audit_tell(uint64_t *kind, const struct nic *nic, const struct offload_rule *orule,
+                const char *what);
 void audit_forget(const struct offload_rule *orule); // the rule is freed
 void audit_read(struct offload_rule *orule);         // its counters, now
 uint64_t audit_hash(const char *line, size_t len);

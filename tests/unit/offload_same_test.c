@@ -587,10 +587,8 @@ static void collect(struct outcome *outcomes, uint32_t first, unsigned n)
     }
 }
 
-static void run(const struct set *set, enum config_offload mode, const struct packet *packets,
-                struct outcome *outcomes, unsigned n)
+static void play(const struct packet *packets, struct outcome *outcomes, unsigned n)
 {
-    install(set, mode);
     memset(outcomes, 0, n * sizeof(*outcomes));
     for (unsigned first = 0; first < n; first += BATCH) {
         unsigned count = RTE_MIN(n - first, (unsigned)BATCH);
@@ -618,7 +616,7 @@ static void say_packet(unsigned no, const struct packet *packet, const struct ou
     free(text);
 }
 
-// How many packets have another fate with the NIC. In it: of the policy rules and of all.
+// How many packets have another fate with the NIC.
 static unsigned differences(const struct set *set, unsigned n, bool tell)
 {
     struct packet *packets = calloc(n, sizeof(*packets));
@@ -630,10 +628,12 @@ static unsigned differences(const struct set *set, unsigned n, bool tell)
     for (uint32_t i = 0; i < n; i++)
         any_packet(&packets[i], i);
     control("rules=0 refuse_permille=0 without=");
-    run(set, CONFIG_OFFLOAD_OFF, packets, outcomes[0], n);
+    install(set, CONFIG_OFFLOAD_OFF);
+    play(packets, outcomes[0], n);
     uninstall(set);
     assert_string_equal(control(set->limits), "ok\n");
-    run(set, CONFIG_OFFLOAD_AUTO, packets, outcomes[1], n);
+    install(set, CONFIG_OFFLOAD_AUTO);
+    play(packets, outcomes[1], n);
     for (unsigned i = 0; i < n; i++) {
         const struct outcome both[2] = {outcomes[0][i], outcomes[1][i]};
 
@@ -685,6 +685,68 @@ static void test_same(void **state)
     }
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t n_found(void)
+{
+    struct offload_status status;
+
+    offload_status(&status);
+    return status.lost + status.altered + status.extra + status.resets;
+}
+
+// The NIC loses, alters and invents rules and is reset, while packets pass: each is found, and then
+// all is again as in software alone.
+static void test_faults(void **state)
+{
+    static const char *const faults[] = {"lose=1",  "lose=3",  "alter=1",
+                                         "alter=2", "extra=1", "reset"};
+    unsigned n = 300, n_faults = number("SLUICE_FAULTS", 6);
+    struct packet *packets = calloc(n, sizeof(*packets));
+    struct outcome *alone = calloc(n, sizeof(*alone)), *with = calloc(n, sizeof(*with));
+    uint64_t longest = 0;
+    struct set set;
+
+    (void)state;
+    any_set(&set);
+    set.limits[0] = 0;
+    set.members = 3;
+    set.masked = true;
+    for (uint32_t i = 0; i < n; i++)
+        any_packet(&packets[i], i);
+    install(&set, CONFIG_OFFLOAD_OFF);
+    play(packets, alone, n);
+    uninstall(&set);
+    install(&set, CONFIG_OFFLOAD_AUTO);
+    for (unsigned i = 0; i < n_faults; i++) {
+        const char *fault = faults[any(RTE_DIM(faults))];
+        uint64_t begin = now_ms(), before = n_found();
+
+        if (strcmp(control(fault), "ok\n") != 0)
+            continue; // there is no rule that could be doubled so
+        while (n_found() == before) {
+            play(packets, with, n);
+            if (now_ms() - begin > 20000)
+                fail_msg("%s: not found", fault);
+        }
+        assert_int_equal(offload_settle(true, 10000), 0);
+        play(packets, with, n);
+        longest = RTE_MAX(longest, now_ms() - begin);
+        assert_memory_equal(alone, with, n * sizeof(*alone));
+    }
+    print_message("%u faults, each found and repaired within %lu ms\n", n_faults, longest);
+    uninstall(&set);
+    free(packets);
+    free(alone);
+    free(with);
+}
+
 // The test sees what it is to see: without the rule that a rule may be in the NIC only if those
 // above it are, packets go astray.
 static void test_planted(void **state)
@@ -694,8 +756,10 @@ static void test_planted(void **state)
 
     (void)state;
     planted = true;
-    for (unsigned i = 0; i < 30 && !differing; i++) {
+    for (unsigned i = 0; i < 100 && !differing; i++) {
         any_set(&set);
+        // Rules that not even a place holder can stand for.
+        strcpy(set.limits, "without=tcp+sctp");
         differing = differences(&set, 400, false);
     }
     planted = false;
@@ -707,6 +771,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_faults),
     };
 
     return cmocka_run_group_tests_name("offload_same", tests, setup, teardown);
