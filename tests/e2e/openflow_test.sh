@@ -271,6 +271,7 @@ everything() {
 }
 wanted=$(everything)
 of add-flow "$switch" "cookie=0x99,table=6,priority=1,actions=drop"
+sleep 2 # of the hard timeout
 pid=$(lab daemon pid)
 kill -KILL "$pid"
 wait_until 10 process_ended "$pid"
