@@ -16,7 +16,7 @@
 #include "dataplane/policy.h"
 #include "tests/unit/frame.h"
 
-enum { RULES = 300, GROUPS = 4, METERS = 2 };
+enum { RULES = 60, GROUPS = 4, METERS = 2 };
 
 static const char A4[] = "10.1.10.5", B4[] = "10.1.11.6", WORLD4[] = "192.0.2.7";
 static const char A6[] = "fd00:10::5", B6[] = "fd00:11::6", WORLD6[] = "2001:db8::7";
@@ -87,14 +87,29 @@ static void random_actions(struct rule *rule)
     rule->n_actions = 0;
     for (unsigned i = 0; i < n; i++)
         rule_add_action(rule, random_action(table, false));
-    if (random_below(8))
+    if (random_below(4))
         return;
     // What chance seldom makes.
     rule->n_actions = 0;
-    rule_add_action(rule, random_below(2) ? (struct action){.type = ACTION_METER, .id = 1}
-                                          : (struct action){.type = ACTION_PUSH_VLAN,
-                                                            .l4 = RTE_BE16(RTE_ETHER_TYPE_VLAN)});
-    rule_add_action(rule, (struct action){.type = ACTION_NORMAL});
+    switch (random_below(4)) {
+    case 0:
+        rule_add_action(rule, (struct action){.type = ACTION_METER, .id = 1});
+        rule_add_action(rule, (struct action){.type = ACTION_NORMAL});
+        break;
+    case 1:
+        rule_add_action(
+            rule, (struct action){.type = ACTION_PUSH_VLAN, .l4 = RTE_BE16(RTE_ETHER_TYPE_VLAN)});
+        rule_add_action(rule, (struct action){.type = ACTION_NORMAL});
+        break;
+    case 2: // there is none
+        rule_add_action(rule, (struct action){.type = ACTION_GROUP, .id = GROUPS + 1});
+        break;
+    default:
+        rule_add_action(rule, (struct action){
+                                  .type = ACTION_OUTPUT,
+                                  .port = rule->match.in_port ? rule->match.in_port : POD_A,
+                              });
+    }
 }
 
 static struct rule random_rule(void)
