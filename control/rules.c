@@ -113,6 +113,15 @@ struct held_rule *rules_add_policy(const struct rule *rule, uint32_t slot)
     return held;
 }
 
+// Pods' rules: those of ranges come before any NIC, and the host's port is the kernel's.
+static bool must_be_in_nic(const struct rule *rule)
+{
+    const struct dp_port_info *info = dp_port_get((uint16_t)rule->cookie);
+
+    return offload_mode == CONFIG_OFFLOAD_REQUIRE && rule->cookie != 0 &&
+           !(info && info->params.kind == DP_PORT_HOST);
+}
+
 int rules_add(const struct rule *rule, struct held_rule **held, char **error)
 {
     struct held_rule *added;
@@ -125,9 +134,9 @@ int rules_add(const struct rule *rule, struct held_rule **held, char **error)
     added->slot = slot;
     n_in_table[rule->table]++;
 
-    if (offload_mode == CONFIG_OFFLOAD_REQUIRE)
+    if (must_be_in_nic(rule))
         offload_settle(true, REQUIRE_MS);
-    if (offload_mode == CONFIG_OFFLOAD_REQUIRE && !offload_in_nic(added->offload)) {
+    if (must_be_in_nic(rule) && !offload_in_nic(added->offload)) {
         char match[256];
 
         rule_format_match(rule, match, sizeof(match));

@@ -371,7 +371,7 @@ uint64_t audit_turn(void)
 {
     uint64_t now = engine_now(), next;
 
-    if (engine.mode == OFFLOAD_OFF)
+    if (engine.mode == OFFLOAD_OFF || !engine.n_nics)
         return 1000000000;
     if (cursor || now >= next_query)
         query_some(now);

@@ -137,6 +137,23 @@ check "pod to world when a wire has no carrier" wait_until 20 ns a ping -c 2 -i 
 check "that uplink is down" wait_until 20 eval "ctl --json ports | jq -e '.ports[] | select(.name == \"up0\") | .link | not'"
 ns tor0 ip link set s0 up
 
+# What an operator forbids, the NIC drops.
+of=$dir/br0.mgmt
+if command -v ovs-ofctl >/dev/null && [ -S "$of" ]; then
+	in_nic() { # RULES: the operator's, in the NIC
+		[ "$(ctl --json offload | jq '[.rules[] | select(.table == "policy0" and .in_nic)] | length')" = "$1" ]
+	}
+	check "a rule of the operator's" ovs-ofctl -O OpenFlow13 add-flow "$of" "priority=10,icmp,nw_dst=10.1.10.6,actions=drop"
+	check "is in the NIC" wait_until 5 in_nic 1
+	check "and holds there" eval '! ns a ping -c 3 -i 0.1 -W 1 10.1.10.6'
+	check "where it is counted" wait_until 5 eval "ovs-ofctl -O OpenFlow13 dump-flows '$of' | grep -q 'n_packets=3,'"
+	check "other packets go on" wait_until 5 ns a ping -c 1 -W 1 10.9.0.1
+	check "the rule goes" ovs-ofctl -O OpenFlow13 del-flows "$of"
+	check "from the NIC, too" wait_until 5 ns a ping -c 1 -W 1 10.1.10.6
+fi
+check "why says it of one pod" eval "ctl offload why 10.1.10.5 | grep -q 'in the NIC'"
+check "capabilities say it of the driver" eval "ctl offload capabilities | grep -q net_esw"
+
 # A pod that lies: what the NIC's guard does not let in, software refuses.
 ip -n "${p}a" addr add 10.1.10.77/32 dev eth0
 before=$(ctl --json stats | jq .totals.drops.guard_ip_src)
@@ -153,6 +170,11 @@ check "pod to pod" wait_until 20 ns a ping -c 1 -W 1 10.1.10.6
 check "the sum rule holds" wait_until 20 eval "ctl --json stats |
 	jq -e '.totals | .rx + .originated == .tx + ([.drops[]] | add) + .in_flight'"
 
+stop_process "$dir/daemon.pid"
+rm -f "$dir/state.db"
+check "the daemon starts with offload: require" daemon require
+check "two pods are attached" make_pods
+check "their 8 rules are in the NIC" eval '[ "$(rules)" = 8 ]'
 stop_process "$dir/daemon.pid"
 rm -f "$dir/state.db"
 check "the VFs went with the daemon" eval '! ns a ip link show eth0'
