@@ -67,7 +67,7 @@ for round in 1 2; do
 	start=$SECONDS
 	check "round $round: all are detached" detach_all
 	echo "# $((SECONDS - start)) s"
-	wait_until 20 eval 'now=$(holdings); [ "$now" = "$before" ]'
+	wait_until 60 eval 'now=$(holdings); [ "$now" = "$before" ]'
 	check_equal "round $round: nothing is left of them" "$now" "$before"
 	# The first round finds out how much the process and its allocator keep for good.
 	[ $round -eq 1 ] && kept=$(resident_kb)
