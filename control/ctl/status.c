@@ -34,26 +34,23 @@ static void print_uplinks(const struct json *uplinks)
     table_destroy(table);
 }
 
-// openflow 103 rules (table 0: 100 acl, 3 of them beside it; table 1: 3 exact), ...
-static void print_openflow(const struct json *openflow, uint64_t rules)
+static void print_openflow(const struct json *openflow)
 {
     const struct json *tables = value_member(openflow, "tables");
 
-    printf("openflow %" PRIu64 " rules", rules);
+    printf("openflow %" PRIu64 " groups, %" PRIu64 " meters, %" PRIu64 " of %" PRIu64
+           " controllers connected\n",
+           value_number(openflow, "groups"), value_number(openflow, "meters"),
+           value_number(openflow, "connected"), value_number(openflow, "controllers"));
     for (size_t i = 0; i < value_size(tables); i++) {
         const struct json *table = value_at(tables, i);
-        uint64_t delta = value_number(table, "delta");
 
-        printf("%stable %" PRIu64 ": %" PRIu64 " %s", i ? "; " : " (", value_number(table, "table"),
+        printf("table %-2" PRIu64 " %" PRIu64 " rules, %s", value_number(table, "table"),
                value_number(table, "rules"), value_string(table, "structure"));
-        if (delta)
-            printf(", %" PRIu64 " not yet in it", delta);
+        if (value_number(table, "delta"))
+            printf(", %" PRIu64 " of them beside it", value_number(table, "delta"));
+        putchar('\n');
     }
-    printf("%s, %" PRIu64 " groups, %" PRIu64 " meters, %" PRIu64 " of %" PRIu64
-           " controllers connected\n",
-           value_size(tables) ? ")" : "", value_number(openflow, "groups"),
-           value_number(openflow, "meters"), value_number(openflow, "connected"),
-           value_number(openflow, "controllers"));
 }
 
 static void print_status(const struct json *status)
@@ -90,7 +87,7 @@ static void print_status(const struct json *status)
            value_number(rules, "guard"), value_number(rules, "policy"),
            value_number(rules, "forward"), value_number(rules, "forward_max"),
            value_number(rules, "uplinks"));
-    print_openflow(value_member(status, "openflow"), value_number(rules, "policy"));
+    print_openflow(value_member(status, "openflow"));
     printf("offload  %s: %" PRIu64 " of %" PRIu64 " rules in the NIC\n",
            value_string(offload, "mode"), value_number(offload, "in_nic"),
            value_number(offload, "rules"));
