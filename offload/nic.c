@@ -44,8 +44,10 @@ void nic_destroy(struct nic *nic, struct rte_flow *handle)
     struct rte_flow_error error = {.message = NULL};
     int err;
 
-    if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
-        return; // and all its rules with it
+    // With the device its rules are gone; and a daemon that stops does not wait for a slow one.
+    if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&engine.stop, __ATOMIC_RELAXED))
+        return;
     for (unsigned i = 0; i < TRIES; i++) {
         err = rte_flow_destroy(nic->ethdev, handle, &error);
         if (err != -EAGAIN)

@@ -129,7 +129,7 @@ void offload_stop(void)
     pthread_cond_signal(&engine.work);
     pthread_mutex_unlock(&engine.lock);
     pthread_join(engine.thread, NULL);
-    engine.threaded = false;
+    engine.threaded = engine.stop = false;
 }
 
 static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *arg, void *ret)

@@ -285,9 +285,10 @@ static void test_thread(void **state)
         usleep(20000);
         offload_status(&status);
     } while ((installed() != expected() || status.altered + status.lost < 2) && ++waited < 500);
-    print_message("10 faults found and repaired within %u ms\n", waited * 20);
+    print_message("faults found and repaired within %u ms\n", waited * 20);
+    assert_true(waited < 500);
     offload_stop();
-    engine.stop = false;
+    audit(); // what was altered last, perhaps
     assert_all_in_nic();
 }
 
