@@ -292,12 +292,51 @@ static void test_thread(void **state)
     assert_all_in_nic();
 }
 
+static unsigned ms_since(uint64_t begin)
+{
+    return (unsigned)((engine_now() - begin) / 1000000);
+}
+
+// Whoever hands rules over does not wait for a slow NIC; who waits for rules to leave it does so
+// once, and no longer than he said.
+static void test_slow(void **state)
+{
+    struct offload_rule *slow[20];
+    uint64_t begin;
+
+    (void)state;
+    assert_int_equal(offload_start(), 0);
+    assert_string_equal(control("latency_us=100000"), "ok\n");
+    begin = engine_now();
+    for (unsigned i = 0; i < RTE_DIM(slow); i++) {
+        struct rule rule = rules[i]->rule;
+
+        rule.priority++;
+        slow[i] = offload_add(&rule);
+        assert_non_null(slow[i]);
+    }
+    assert_true(ms_since(begin) < 1000); // the NIC needs 2 s
+    assert_false(offload_in_nic(slow[19]));
+    assert_string_equal(offload_why_not(slow[19]), "it is about to be put into the NIC");
+    for (unsigned i = 0; i < RTE_DIM(slow); i++)
+        offload_remove(slow[i]);
+    begin = engine_now();
+    if (offload_settle(false, 50) == -ETIMEDOUT)
+        assert_int_equal(offload_settle(false, 5000), -ETIMEDOUT); // at once
+    assert_true(ms_since(begin) < 1000);
+    assert_string_equal(control("latency_us=0"), "ok\n");
+    assert_int_equal(offload_settle(true, 10000), 0);
+    offload_stop();
+    assert_all_in_nic();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(test_lost),   TEST(test_altered),       TEST(test_extra),  TEST(test_reset),
-        TEST(test_unplug), TEST(test_counts_add_up), TEST(test_thread), TEST(test_share_of_a_cpu),
+        TEST(test_lost),  TEST(test_altered), TEST(test_extra),
+        TEST(test_reset), TEST(test_unplug),  TEST(test_counts_add_up),
+        TEST(test_slow),  TEST(test_thread),  TEST(test_share_of_a_cpu),
     };
     char arguments[100];
     int failed;
