@@ -11,6 +11,7 @@
 #include "control/attachments.h"
 #include "control/openflow/openflow.h"
 #include "control/rules.h"
+#include "control/stats.h"
 #include "control/uplinks.h"
 #include "coverage.h"
 #include "dataplane/dataplane.h"
@@ -26,7 +27,7 @@ static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], 
 {
     struct ds out = DS_EMPTY_INITIALIZER;
     size_t n;
-    struct held_rule **rules = rules_sorted(false, &n);
+    struct held_rule **rules = rules_sorted(true, &n);
 
     (void)argc;
     (void)argv;
@@ -34,9 +35,11 @@ static void dump_rules(struct unixctl_conn *conn, int argc, const char *argv[], 
     for (size_t i = 0; i < n; i++) {
         const struct rule *rule = &rules[i]->rule;
         struct dp_rule_stats stats;
-        char match[512], actions[512];
+        char match[1024], actions[1024];
 
-        dp_rule_stats(rules[i]->slot, &stats);
+        if (rules[i]->nic_only)
+            continue;
+        stats_rule(rules[i], &stats);
         rule_format_match(rule, match, sizeof(match));
         rule_format_actions(rule, actions, sizeof(actions));
         ds_put_format(&out,

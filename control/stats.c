@@ -253,7 +253,7 @@ struct json *stats_pods(void)
 static struct json *describe_rule(const struct rule *rule)
 {
     struct json *object = json_object_create();
-    char text[512];
+    char text[2048];
 
     put_text(object, "table", rule_table_name(rule->table));
     put_integer(object, "priority", rule->priority);
@@ -264,13 +264,16 @@ static struct json *describe_rule(const struct rule *rule)
     return object;
 }
 
-// The cookie is the port of the rule's attachment; that of a range's default rule is 0.
+// The cookie is the port of the rule's attachment; that of a range's default rule is 0. The
+// operator's rules have any.
 static void put_owner(struct json *object, const struct rule *rule)
 {
     const struct attached *a = attachments_get((uint16_t)rule->cookie);
 
     json_object_put_format(object, "cookie", "0x%" PRIx64, rule->cookie);
-    if (rule->cookie == 0) {
+    if (rule_table_is_policy(rule->table)) {
+        json_object_put_string(object, "owner", "openflow");
+    } else if (rule->cookie == 0) {
         const struct config_range *range = &config->ranges[rule->actions[0].gateway];
         char text[ADDRESS_TEXT];
 
@@ -284,17 +287,32 @@ static void put_owner(struct json *object, const struct rule *rule)
     }
 }
 
+void stats_rule(const struct held_rule *held, struct dp_rule_stats *stats)
+{
+    struct dp_policy_stats policy;
+
+    if (!held->policy) {
+        dp_rule_stats(held->slot, stats);
+        return;
+    }
+    dp_policy_stats(held->slot, &policy);
+    *stats = (struct dp_rule_stats){.packets = policy.packets, .bytes = policy.bytes};
+}
+
 struct json *stats_rules(void)
 {
     struct json *list = json_array_create_empty();
     size_t n;
-    struct held_rule **rules = rules_sorted(false, &n);
+    struct held_rule **rules = rules_sorted(true, &n);
 
     for (size_t i = 0; i < n; i++) {
-        struct json *rule = describe_rule(&rules[i]->rule);
         struct dp_rule_stats stats;
+        struct json *rule;
 
-        dp_rule_stats(rules[i]->slot, &stats);
+        if (rules[i]->nic_only)
+            continue;
+        rule = describe_rule(&rules[i]->rule);
+        stats_rule(rules[i], &stats);
         put_owner(rule, &rules[i]->rule);
         put_integer(rule, "packets", stats.packets);
         put_integer(rule, "bytes", stats.bytes);

@@ -26,4 +26,8 @@ struct json *stats_openflow(struct json *problems);
 // Rules in all of the operator's tables.
 uint64_t stats_policy_rules(void);
 
+// What software did by a rule that is not for NICs only.
+struct held_rule;
+void stats_rule(const struct held_rule *held, struct dp_rule_stats *stats);
+
 const char *stats_driver_name(enum dp_driver driver);

@@ -138,6 +138,9 @@ of add-flow "$switch" "priority=10,icmp,nw_src=$a4,nw_dst=$b4,actions=drop"
 before=$(drops policy)
 check "dropped: a does not reach b" no_pings a "$b4"
 check_equal "... counted by the rule" "$(counted "icmp")" 3
+check_equal "... sluicectl rules shows it" \
+	"$(lab ctl --json rules | jq -c '.rules[] | select(.owner == "openflow") | [.table, .actions, .packets]')" '["policy0","drop",3]'
+check "... and sluice/dump-rules" eval 'ovs-appctl -t "$run/sluiced.ctl" sluice/dump-rules | grep -q "^table=policy0, priority=10, .*n_packets=3"'
 check_equal "... and as a drop" "$(($(drops policy) - before))" 3
 check "... nobody else is concerned" eval 'pings c "$b4" && pings a $world4'
 of --strict mod-flows "$switch" "priority=10,icmp,nw_src=$a4,nw_dst=$b4,actions=normal"
@@ -182,7 +185,13 @@ of mod-group "$switch" "group_id=1,type=indirect,bucket=normal"
 check_equal "... modified: c sees it no more" "$(captured c "icmp and src $a4 and dst $b4" a "$b4")" 0
 check "a group that leads to itself is refused" fails OFPGMFC_LOOP of mod-group "$switch" "group_id=1,type=all,bucket=group:1"
 check "a second one of the number is refused" fails OFPGMFC_GROUP_EXISTS of add-group "$switch" "group_id=1,type=all,bucket=normal"
-of add-group "$switch" "group_id=2,type=ff,bucket=watch_port:$c,output:$c,bucket=watch_port:$b,normal"
+of add-group "$switch" "group_id=2,type=ff,bucket=watch_port:$c,output:$c,bucket=watch_port:1,normal"
+of mod-flows "$switch" "icmp,nw_dst=$b4,actions=group:2"
+check "fast failover: while c is there, b is not reached" no_pings a "$b4"
+in_ns c ip link set eth0 down
+check "... when c has no carrier, show says so" wait_until 10 eval 'of show "$switch" | grep -A 2 "^ $c(" | grep -q LINK_DOWN'
+check "... and b is reached" pings a "$b4"
+in_ns c ip link set eth0 up
 of add-group "$switch" "group_id=3,type=select,bucket=weight:1,normal,bucket=weight:3,normal"
 of mod-flows "$switch" "icmp,nw_dst=$b4,actions=group:3"
 check "select" pings a "$b4"
