@@ -23,6 +23,7 @@ class Setup:
     cpus: tuple  # (for all that measures, for the contender)
     tsc_mhz: float
     huge: bool
+    quick: bool
     mbufs: int = 16384
 
     def memory_mb(self, contender):
