@@ -47,7 +47,8 @@ def cost_lines(rows):
                         if r["name"] == row["name"] and r["system"] == "testpmd-macswap"), None)
         cycles = row["cycles"]
         lines.append([
-            row["name"], row["system"], number(cycles["min"]), number(cycles["median"]),
+            row["name"], row["system"] + ("" if row["settled"] else " *"), number(cycles["min"]),
+            number(cycles["median"]),
             number(cycles["max"]),
             "-" if row["net_cycles"] is None else number(row["net_cycles"]),
             f"{row['mpps']:.2f}", "-" if macswap is None else f"{cycles['median'] / macswap:.2f}",
@@ -61,6 +62,9 @@ def cost(rows):
         return
     yield ""
     yield from table(cost_lines(rows), left=2)
+    if not all(row["settled"] for row in rows):
+        yield ""
+        yield "* It was still learning flows or compiling rules when it was measured."
     if any(row["core_share"] < CORE_SHARE_MIN for row in rows):
         yield ""
         yield ("Other processes took some of the contender's core (column core): repeat this on an "

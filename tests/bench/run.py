@@ -55,6 +55,7 @@ class Sample:
     cycles: float  # per packet received
     mpps: float  # at the TSC's rate, on a core of its own
     share: float  # of the time that the contender had its core
+    settled: bool = True  # it was doing what it will go on doing
 
     @staticmethod
     def take(contender, generator, setup, seconds, forwarded=1):
@@ -101,10 +102,10 @@ class Running:
         self.folder.cleanup()
 
     def send(self, case, **more):
-        """Traffic of a case, from now on; returns when it is worth measuring."""
+        """Traffic of a case, from now on; returns when it is worth measuring, or it took too long."""
         self.generator.change(case.traffic(**more))
         time.sleep(WARM_UP_S)
-        self.contender.settle(case)
+        return self.contender.settle(case)
 
 
 def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
@@ -130,9 +131,11 @@ def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
 
 
 def measure_case(running, case, setup, seconds):
-    running.send(case)
+    settled = running.send(case)
     forwarded = 1 if running.contender.name.startswith("testpmd") else case.forwarded()
-    return Sample.take(running.contender, running.generator, setup, seconds, forwarded)
+    sample = Sample.take(running.contender, running.generator, setup, seconds, forwarded)
+    sample.settled = settled
+    return sample
 
 
 def results(samples):
@@ -157,4 +160,5 @@ def case_results(case, by_system):
             "mpps": round(statistics.median(s.mpps for s in taken), 2),
             "core_share": round(min(s.share for s in taken), 3),
             "rounds": len(taken),
+            "settled": all(s.settled for s in taken),
         }

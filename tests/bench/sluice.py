@@ -3,12 +3,15 @@
 
 import json
 import subprocess
+import time
 
 from bench import frames as addresses
 from bench import jsonrpc, machine, process, rules as policies
 
 # What an attachment takes.
 ADDRESSES_PER_POD = 8
+# Rules are compiled within this time, or are measured as they are.
+COMPILE_S = 60
 
 
 class Dataplane:
@@ -43,10 +46,12 @@ class Dataplane:
     def settle(self, case):
         """A table of many rules is compiled in the background; it forwards rightly meanwhile, but
         what is measured is the state that lasts."""
-        if not case.policy:
-            return
-        process.wait_for(lambda: not self.ask("policy")["busy"], self.process, None, self.name,
-                         seconds=120)
+        deadline = time.monotonic() + COMPILE_S
+        while case.policy and self.ask("policy")["busy"]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def pids(self):
         return [self.process.pid]
@@ -152,7 +157,19 @@ class Daemon:
         return jsonrpc.call(self.socket, "attach", params)["port"]
 
     def settle(self, case):
-        pass
+        """The daemon does not tell whether it compiles, only to what it has: wait until that has not
+        changed for longer than that takes."""
+        deadline = time.monotonic() + COMPILE_S
+        tables, since = None, time.monotonic()
+        while case.policy and time.monotonic() < since + 2 + case.policy / 1000:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+            status = jsonrpc.call(self.socket, "status", {})["openflow"]["tables"]
+            now = [(table["structure"], table["delta"]) for table in status]
+            if now != tables:
+                tables, since = now, time.monotonic()
+        return True
 
     def pids(self):
         return [self.process.pid]
