@@ -43,7 +43,7 @@ struct ctl {
     unsigned timeout_ms;
     bool json;
     const char *operand, *second; // NULL: none given
-    unsigned n_given;    // the verb's options, in the order given
+    unsigned n_given;             // the verb's options, in the order given
     struct {
         const char *name;
         const char *value; // NULL: none given
