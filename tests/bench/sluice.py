@@ -12,6 +12,8 @@ from bench import jsonrpc, machine, process, rules as policies
 ADDRESSES_PER_POD = 8
 # Rules are compiled within this time, or are measured as they are.
 COMPILE_S = 60
+# All ports of a scenario are attached within this time, or it is not measured.
+ATTACH_S = 180
 
 
 class Dataplane:
@@ -99,7 +101,10 @@ class Daemon:
     def start(self, rules, generator, folder, addresses_per_pod=ADDRESSES_PER_POD):
         self.socket = folder / "control.sock"
         self.launch(rules, generator, folder)
+        deadline = time.monotonic() + ATTACH_S
         for sink, pods in enumerate(self.sinks(rules, addresses_per_pod)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: attached only {sink} ports in {ATTACH_S} s")
             self.attach(f"sink{sink}", generator.sink(sink + 1), addresses.pod_mac(pods[0]),
                         [addresses.pod_ip(pod) for pod in pods])
         if rules.policy:
