@@ -142,17 +142,6 @@ int dp_init(const struct dp_config *config, bool *hugepages, char **error)
     return ret;
 }
 
-void dp_fini(void)
-{
-    if (dp.workers)
-        workers_stop();
-    policy_fini();
-    ports_close();
-    // A build cannot be interrupted; the process ends all the same.
-    if (cls_stop())
-        rte_eal_cleanup();
-}
-
 void rcu_wait(void)
 {
     uint64_t token = rte_rcu_qsbr_start(dp.rcu), start = rte_rdtsc();
@@ -166,4 +155,46 @@ void rcu_wait(void)
         }
         sched_yield();
     }
+}
+
+// What was unpublished and waits for its grace period, the oldest first.
+static struct {
+    void *p;
+    uint64_t token;
+} waiting[256];
+static unsigned oldest, n_waiting;
+
+static void free_waiting(void)
+{
+    while (n_waiting && rte_rcu_qsbr_check(dp.rcu, waiting[oldest].token, false)) {
+        free(waiting[oldest].p);
+        oldest = (oldest + 1) % RTE_DIM(waiting);
+        n_waiting--;
+    }
+}
+
+void rcu_free(void *p)
+{
+    unsigned last;
+
+    free_waiting();
+    if (n_waiting == RTE_DIM(waiting)) {
+        rcu_wait();
+        free_waiting();
+    }
+    last = (oldest + n_waiting++) % RTE_DIM(waiting);
+    waiting[last].p = p;
+    waiting[last].token = rte_rcu_qsbr_start(dp.rcu);
+}
+
+void dp_fini(void)
+{
+    if (dp.workers)
+        workers_stop();
+    free_waiting(); // no worker is left to wait for
+    policy_fini();
+    ports_close();
+    // A build cannot be interrupted; the process ends all the same.
+    if (cls_stop())
+        rte_eal_cleanup();
 }

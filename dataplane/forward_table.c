@@ -178,8 +178,10 @@ static int guard_change(struct port *port, const struct in6_addr *address, int g
         guard->v6[guard->n6++].gateway = (uint16_t)gateway;
     }
     store_release(&port->guard, guard);
-    rcu_wait();
-    free(old);
+    // What may no longer be sent must have gone out when this returns.
+    if (gateway < 0)
+        rcu_wait();
+    rcu_free(old);
     return 0;
 }
 

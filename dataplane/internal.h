@@ -176,6 +176,8 @@ extern struct dataplane dp;
 
 // dataplane.c: waits until no worker can hold what was unpublished before the call.
 void rcu_wait(void);
+// free()s what was unpublished, later, when no worker can hold it; does not wait for that.
+void rcu_free(void *p);
 
 // worker.c
 int workers_init(char **error);
@@ -185,8 +187,9 @@ void worker_wake(struct worker *w);
 // Counters, rates and transmit buffers.
 int worker_memory(struct worker *w);
 void worker_memory_free(struct worker *w);
-// Gives each receive queue of each port to its worker and publishes the poll lists.
-int workers_assign(void);
+// Gives each receive queue of each port to its worker and publishes the poll lists. Waits until no
+// worker polls what it polled before if `wait` is set.
+int workers_assign(bool wait);
 
 // forward_table.c
 int forward_table_init(char **error);

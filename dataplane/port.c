@@ -328,7 +328,7 @@ int dp_port_add(const struct dp_port_params *params, char **error)
     stats_retire(port->no);
     store_release(&dp.ports[port->no], port);
     watch(port);
-    ret = workers_assign();
+    ret = workers_assign(false);
     if (ret) {
         char *ignored = NULL;
 
@@ -347,7 +347,7 @@ int dp_port_del(uint16_t no, char **error)
     if (!port)
         return fail(-ENODEV, error, "there is no port %u", no);
     store_release(&dp.ports[no], NULL);
-    ret = workers_assign();
+    ret = workers_assign(true);
     if (ret) {
         store_release(&dp.ports[no], port);
         return fail(ret, error, "%s: no memory to take it from the workers",

@@ -270,7 +270,7 @@ void workers_stop(void)
     rte_eal_mp_wait_lcore();
 }
 
-int workers_assign(void)
+int workers_assign(bool wait)
 {
     struct poll_list *lists[DP_WORKERS_MAX] = {0}, *old[DP_WORKERS_MAX];
     bool deep[DP_WORKERS_MAX];
@@ -305,8 +305,9 @@ int workers_assign(void)
         store_release(&dp.workers[i].polls, lists[i]);
     }
     wake_all();
-    rcu_wait();
+    if (wait)
+        rcu_wait();
     for (unsigned i = 0; i < dp.n_workers; i++)
-        free(old[i]);
+        rcu_free(old[i]);
     return 0;
 }
