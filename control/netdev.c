@@ -45,12 +45,12 @@ void netdev_unwatch(void)
     ioctl_fd = -1;
 }
 
-void netdev_run(void)
+void netdev_watch_run(void)
 {
     rtnetlink_run();
 }
 
-void netdev_wait(void)
+void netdev_watch_wait(void)
 {
     rtnetlink_wait();
 }

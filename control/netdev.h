@@ -11,8 +11,8 @@ typedef void netdev_changed_fn(int ifindex, const char *name, bool gone);
 // 0, or a negative errno if the kernel cannot be listened to.
 int netdev_watch(netdev_changed_fn *changed);
 void netdev_unwatch(void);
-void netdev_run(void);
-void netdev_wait(void);
+void netdev_watch_run(void);
+void netdev_watch_wait(void);
 
 // 0 if there is none.
 int netdev_index(const char *name);

@@ -88,7 +88,7 @@ static void loop(struct node *node)
         long long now_ms, uplinks_ms, attachments_ms;
         bool busy;
 
-        netdev_run();
+        netdev_watch_run();
         // Before the probes: an answer that is here is no missed one, however late this turn is.
         now_ms = time_msec();
         busy = take_punts(now_ms);
@@ -103,7 +103,7 @@ static void loop(struct node *node)
         poll_timer_wait_until(MIN(uplinks_ms, attachments_ms));
         poll_timer_wait(busy ? PUNT_BUSY_MS : PUNT_IDLE_MS);
         poll_fd_wait(node->signal_fd, POLLIN);
-        netdev_wait();
+        netdev_watch_wait();
         rpc_server_wait();
         unixctl_server_wait(node->unixctl);
         openflow_wait();

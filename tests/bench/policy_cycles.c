@@ -16,7 +16,7 @@
 #include "dataplane/headers.h"
 #include "dataplane/policy.h"
 
-enum { FLOWS = 1024, LOT = 32, ROUNDS = 401 };
+enum { FLOWS = 1024, LOT = 32, ROUNDS = 401, MEDIAN = ROUNDS / 2 };
 
 static struct burst bursts[FLOWS / LOT];
 static struct policy_packet packets[FLOWS];
@@ -101,7 +101,7 @@ static int compare(const void *a, const void *b)
 static double median_cycles(uint64_t times[])
 {
     qsort(times, ROUNDS, sizeof *times, compare);
-    return (double)times[ROUNDS / 2] / FLOWS;
+    return (double)times[MEDIAN] / FLOWS;
 }
 
 // As in the daemon, the stages before have just read the headers.

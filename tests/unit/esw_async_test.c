@@ -382,7 +382,7 @@ static void test_reset_and_unplug(void **state)
     control("reset");
     expect_software();
     templated_destroy(ethdev[WIRE], flow);
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
+    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
     assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
     expect_forwarded(VF1);
     control("unplug");
