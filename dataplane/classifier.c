@@ -2,7 +2,6 @@
 #include "dataplane/classifier.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -213,13 +212,11 @@ int cls_insert(struct classifier *cls, struct cls_rule *rule, char **error)
         acl_give_up(cls);
         return 0;
     } while (acl_give_up(cls));
-    if (asprintf(error,
-                 "%s: its %u rules with %u masks take %zu of %zu KiB, which do not hold one more; "
-                 "raise openflow: memory",
-                 cls->name, cls->all.n_rules, cls->all.n_masks, cls->memory.bytes / 1024,
-                 cls->memory.budget / 1024) < 0)
-        *error = NULL;
-    return -ENOSPC;
+    return set_error(-ENOSPC, error,
+                     "%s: its %u rules with %u masks take %zu of %zu KiB, which do not hold one "
+                     "more; raise openflow: memory",
+                     cls->name, cls->all.n_rules, cls->all.n_masks, cls->memory.bytes / 1024,
+                     cls->memory.budget / 1024);
 }
 
 // Takes a rule out of an acl, and of what changed since.

@@ -84,12 +84,9 @@ static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool
                        config->worker_cpus[i]);
     snprintf(memory, sizeof memory, "%u", config->memory_mb);
     ret = rte_eal_init(RTE_DIM(argv) - 1, argv);
-    if (ret < 0) {
-        if (asprintf(error, "DPDK does not start: %s; see the lines above",
-                     rte_strerror(rte_errno)) < 0)
-            *error = NULL;
-        return -rte_errno;
-    }
+    if (ret < 0)
+        return set_error(-rte_errno, error, "DPDK does not start: %s; see the lines above",
+                         rte_strerror(rte_errno));
     return 0;
 }
 
@@ -107,14 +104,11 @@ static int tables_init(char **error)
     dp.packet_ins = rte_ring_create("packet_ins", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.members = calloc(1, sizeof *dp.members);
     if (!dp.rcu || !dp.pool || !dp.punt || !dp.packet_ins || !dp.members ||
-        rte_rcu_qsbr_init(dp.rcu, dp.config.n_workers)) {
-        if (asprintf(error,
-                     "%u packet buffers do not fit into %u MiB; raise memory: size or lower "
-                     "memory: mbufs",
-                     dp.config.mbufs, dp.config.memory_mb) < 0)
-            *error = NULL;
-        return -ENOMEM;
-    }
+        rte_rcu_qsbr_init(dp.rcu, dp.config.n_workers))
+        return set_error(-ENOMEM, error,
+                         "%u packet buffers do not fit into %u MiB; raise memory: size or lower "
+                         "memory: mbufs",
+                         dp.config.mbufs, dp.config.memory_mb);
     return forward_table_init(error);
 }
 

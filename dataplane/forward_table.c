@@ -3,7 +3,6 @@
 // two rte_hash tables (exact on the destination, changed in place, read without locks), guards into
 // one small array for each port, each range's default into its slot of the member map.
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,10 +51,9 @@ int forward_table_init(char **error)
         free_slots[i] = RULES_MAX - 1 - i;
     if (table4 && table6 && entries6 && !rte_hash_rcu_qsbr_add(table6, &rcu))
         return 0;
-    if (asprintf(error, "no memory for the forward table; give DPDK more (memory: size)") < 0)
-        *error = NULL;
     forward_table_fini();
-    return -ENOMEM;
+    return set_error(-ENOMEM, error,
+                     "no memory for the forward table; give DPDK more (memory: size)");
 }
 
 void forward_table_fini(void)
@@ -148,10 +146,8 @@ static int refuse(int code, char **error, const char *what, const struct rule *r
 
     rule_format_match(rule, match, sizeof match);
     rule_format_actions(rule, actions, sizeof actions);
-    if (asprintf(error, "%s table: %s -> %s: %s", rule_table_name(rule->table), match, actions,
-                 what) < 0)
-        *error = NULL;
-    return code;
+    return set_error(code, error, "%s table: %s -> %s: %s", rule_table_name(rule->table), match,
+                     actions, what);
 }
 
 // Publishes the port's guard with one address more (gateway >= 0) or less.

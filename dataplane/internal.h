@@ -174,6 +174,11 @@ struct dataplane {
 };
 extern struct dataplane dp;
 
+// error.c: says in *error, the caller's to free, why something failed, and returns the code. *error
+// is NULL if there is no memory for it.
+int set_error(int code, char **error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 // dataplane.c: waits until no worker can hold what was unpublished before the call.
 void rcu_wait(void);
 // free()s what was unpublished, later, when no worker can hold it; does not wait for that.

@@ -43,18 +43,6 @@ static struct {
     uint64_t token; // of the grace period that `state` waits for
 } own;
 
-__attribute__((format(printf, 3, 4))) static int refuse(int code, char **error, const char *format,
-                                                        ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(error, format, args) < 0)
-        *error = NULL;
-    va_end(args);
-    return code;
-}
-
 static size_t budget(void)
 {
     return (size_t)(dp.config.policy_memory_mb ? dp.config.policy_memory_mb : POLICY_MEMORY_MB)
@@ -77,7 +65,7 @@ int policy_init(char **error)
         snprintf(name, sizeof name, "policy%u", i);
         policy.classifier[i] = cls_new(name, budget());
         if (!policy.classifier[i])
-            return refuse(-ENOMEM, error, "no memory for the operator's tables");
+            return set_error(-ENOMEM, error, "no memory for the operator's tables");
     }
     return 0;
 }
@@ -259,13 +247,13 @@ static int check_room(char **error)
     if (own.n_rules == POLICY_RULES_MAX || memory() > budget())
         reclaim_all();
     if (own.n_rules == POLICY_RULES_MAX)
-        return refuse(-ENOSPC, error, "no room: the operator's tables hold %u rules, the most",
-                      own.n_rules);
+        return set_error(-ENOSPC, error, "no room: the operator's tables hold %u rules, the most",
+                         own.n_rules);
     if (memory() > budget())
-        return refuse(-ENOSPC, error,
-                      "no room: the operator's tables hold %u rules in %zu MiB, the most they may "
-                      "take",
-                      own.n_rules, budget() >> 20);
+        return set_error(-ENOSPC, error,
+                         "no room: the operator's tables hold %u rules in %zu MiB, the most they "
+                         "may take",
+                         own.n_rules, budget() >> 20);
     return 0;
 }
 
@@ -282,8 +270,8 @@ int dp_policy_add(const struct rule *params, uint32_t *slot, char **error)
     int ret;
 
     if (!rule_table_is_policy(params->table))
-        return refuse(-EINVAL, error, "%s is no table of the operator's",
-                      rule_table_name(params->table));
+        return set_error(-EINVAL, error, "%s is no table of the operator's",
+                         rule_table_name(params->table));
     ret = policy_actions_check(params, error);
     if (!ret)
         ret = check_room(error);
@@ -291,7 +279,7 @@ int dp_policy_add(const struct rule *params, uint32_t *slot, char **error)
         return ret;
     rule = rule_new(params);
     if (!rule)
-        return refuse(-ENOMEM, error, "no memory for the rule");
+        return set_error(-ENOMEM, error, "no memory for the rule");
     ret = cls_insert(policy.classifier[rule->table], &rule->cls, error);
     if (ret) {
         rule_free(rule);
@@ -341,7 +329,7 @@ int dp_policy_modify(uint32_t slot, const struct rule *params, char **error)
         return ret;
     actions = actions_new(params, UINT64_MAX);
     if (!actions)
-        return refuse(-ENOMEM, error, "no memory for the rule's actions");
+        return set_error(-ENOMEM, error, "no memory for the rule's actions");
     // Instead of what an earlier modification of this change said.
     actions->older = old->version == UINT64_MAX ? old->older : old;
     store_release(&rule->actions, actions);

@@ -2,7 +2,6 @@
 // The operator's groups: published by RCU, counted by each worker for itself.
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,18 +145,6 @@ static void fill_select(struct policy_group *group)
     }
 }
 
-__attribute__((format(printf, 3, 4))) static int refuse(int code, char **error, const char *format,
-                                                        ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(error, format, args) < 0)
-        *error = NULL;
-    va_end(args);
-    return code;
-}
-
 // How many groups deep a packet gets by these buckets; more than POLICY_GROUP_DEPTH if `id` comes
 // again or `budget` is used up.
 static unsigned depth_below(uint32_t id, const struct dp_bucket *buckets, unsigned n,
@@ -194,22 +181,23 @@ int dp_group_check(uint32_t id, enum dp_group_type type, const struct dp_bucket 
     int ret = 0;
 
     if (id == DP_GROUP_NONE)
-        return refuse(-EINVAL, error, "group %u: this number says that there is no group", id);
+        return set_error(-EINVAL, error, "group %u: this number says that there is no group", id);
     if (n > BUCKETS_MAX)
-        return refuse(-E2BIG, error, "group %u: %u buckets; at most %u are possible", id, n,
-                      BUCKETS_MAX);
+        return set_error(-E2BIG, error, "group %u: %u buckets; at most %u are possible", id, n,
+                         BUCKETS_MAX);
     if (type == DP_GROUP_INDIRECT && n != 1)
-        return refuse(-EINVAL, error, "group %u: %u buckets; an indirect group has one", id, n);
+        return set_error(-EINVAL, error, "group %u: %u buckets; an indirect group has one", id, n);
     for (unsigned b = 0; b < n && !ret; b++) {
         if (buckets[b].watch_port > PORT_MAX)
-            return refuse(-EINVAL, error, "group %u: bucket %u watches port %u; ports are 1 to %u",
-                          id, b + 1, buckets[b].watch_port, PORT_MAX);
+            return set_error(-EINVAL, error,
+                             "group %u: bucket %u watches port %u; ports are 1 to %u", id, b + 1,
+                             buckets[b].watch_port, PORT_MAX);
         ret = policy_bucket_check(&buckets[b], b, error);
     }
     if (!ret && depth_below(id, buckets, n, 1, &budget) > POLICY_GROUP_DEPTH)
-        return refuse(-ELOOP, error,
-                      "group %u: its buckets lead back to it, or through more than %u groups", id,
-                      POLICY_GROUP_DEPTH);
+        return set_error(-ELOOP, error,
+                         "group %u: its buckets lead back to it, or through more than %u groups",
+                         id, POLICY_GROUP_DEPTH);
     return ret;
 }
 
@@ -276,7 +264,7 @@ int dp_group_set(uint32_t id, enum dp_group_type type, const struct dp_bucket *b
         return ret;
     group = group_new(id, type, buckets, n);
     if (!group)
-        return refuse(-ENOMEM, error, "group %u: no memory", id);
+        return set_error(-ENOMEM, error, "group %u: no memory", id);
     replace(id, group);
     return 0;
 }

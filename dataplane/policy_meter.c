@@ -4,7 +4,6 @@
 // A, which admits what a token bucket does). What is over the rate only reads it, so that a flood
 // keeps nobody waiting.
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,18 +55,6 @@ bool policy_meter_take(struct worker *w, uint32_t id, uint32_t frame_len)
     return true;
 }
 
-__attribute__((format(printf, 3, 4))) static int refuse(int code, char **error, const char *format,
-                                                        ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(error, format, args) < 0)
-        *error = NULL;
-    va_end(args);
-    return code;
-}
-
 // What the meter's parameters come to in TSC cycles.
 static void set_rate(struct meter *meter, const struct dp_meter *params)
 {
@@ -114,10 +101,10 @@ int dp_meter_set(uint32_t id, const struct dp_meter *params, char **error)
     struct meter *meter;
 
     if (id > DP_METERS_MAX)
-        return refuse(-EINVAL, error, "meter %u: meters are 0 to %u", id, DP_METERS_MAX);
+        return set_error(-EINVAL, error, "meter %u: meters are 0 to %u", id, DP_METERS_MAX);
     meter = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
     if (!meter)
-        return refuse(-ENOMEM, error, "meter %u: no memory", id);
+        return set_error(-ENOMEM, error, "meter %u: no memory", id);
     memset(meter, 0, size);
     set_rate(meter, params);
     replace(id, meter);

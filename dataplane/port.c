@@ -18,18 +18,6 @@
 #define POD_RING    1024 // descriptors
 #define UPLINK_RING 2048
 
-__attribute__((format(printf, 3, 4))) static int fail(int code, char **error, const char *format,
-                                                      ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(error, format, args) < 0)
-        *error = NULL;
-    va_end(args);
-    return code;
-}
-
 static bool ethdev_in_use(uint16_t ethdev)
 {
     for (unsigned no = 1; no <= PORT_MAX; no++)
@@ -60,12 +48,13 @@ static int probe(struct port *port, const char *devargs, char **error)
         return 0;
     ret = rte_dev_probe(devargs);
     if (ret && ret != -EEXIST)
-        return fail(ret, error, "%s: DPDK does not open this device: %s", devargs, strerror(-ret));
+        return set_error(ret, error, "%s: DPDK does not open this device: %s", devargs,
+                         strerror(-ret));
     port->ethdev = find_ethdev(devargs);
     if (port->ethdev == RTE_MAX_ETHPORTS)
-        return fail(-EBUSY, error,
-                    "%s: DPDK has no free port for this device; is another port using it?",
-                    devargs);
+        return set_error(-EBUSY, error,
+                         "%s: DPDK has no free port for this device; is another port using it?",
+                         devargs);
     return 0;
 }
 
@@ -95,7 +84,7 @@ static int ethdev_start(struct port *port, char **error)
     int ret = rte_eth_dev_info_get(port->ethdev, &info);
 
     if (ret)
-        return fail(ret, error, "%s: %s", params->name, strerror(-ret));
+        return set_error(ret, error, "%s: %s", params->name, strerror(-ret));
     port->info.n_rxq = (uint16_t)RTE_MIN((unsigned)info.max_rx_queues, dp.n_workers);
     port->info.n_txq = (uint16_t)RTE_MIN((unsigned)info.max_tx_queues, dp.n_workers);
     if (port->info.n_rxq > 1) {
@@ -108,23 +97,23 @@ static int ethdev_start(struct port *port, char **error)
     conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
     ret = rte_eth_dev_configure(port->ethdev, port->info.n_rxq, port->info.n_txq, &conf);
     if (ret)
-        return fail(ret, error, "%s: configuring %u receive and %u transmit queues: %s",
-                    params->name, port->info.n_rxq, port->info.n_txq, strerror(-ret));
+        return set_error(ret, error, "%s: configuring %u receive and %u transmit queues: %s",
+                         params->name, port->info.n_rxq, port->info.n_txq, strerror(-ret));
     rte_eth_dev_adjust_nb_rx_tx_desc(port->ethdev, &n_rxd, &n_txd);
     for (uint16_t q = 0; !ret && q < port->info.n_rxq; q++)
         ret = rte_eth_rx_queue_setup(port->ethdev, q, n_rxd, SOCKET_ID_ANY, NULL, dp.pool);
     for (uint16_t q = 0; !ret && q < port->info.n_txq; q++)
         ret = rte_eth_tx_queue_setup(port->ethdev, q, n_txd, SOCKET_ID_ANY, NULL);
     if (ret)
-        return fail(ret, error, "%s: setting up its queues: %s%s", params->name, strerror(-ret),
-                    ret == -ENOMEM ? "; raise memory: mbufs" : "");
+        return set_error(ret, error, "%s: setting up its queues: %s%s", params->name,
+                         strerror(-ret), ret == -ENOMEM ? "; raise memory: mbufs" : "");
     // Devices that know no MTU (rings, pcap files) take what comes.
     ret = rte_eth_dev_set_mtu(port->ethdev, params->mtu);
     if (ret && ret != -ENOTSUP)
-        return fail(ret, error, "%s: MTU %u: %s", params->name, params->mtu, strerror(-ret));
+        return set_error(ret, error, "%s: MTU %u: %s", params->name, params->mtu, strerror(-ret));
     ret = rte_eth_dev_start(port->ethdev);
     if (ret)
-        return fail(ret, error, "%s: starting it: %s", params->name, strerror(-ret));
+        return set_error(ret, error, "%s: starting it: %s", params->name, strerror(-ret));
     rte_eth_macaddr_get(port->ethdev, &port->info.device_mac);
     // Requests for neighbours are sent to groups, and a pod's packets to the router's MAC, which a
     // representor does not have: filters would drop both. Devices without filters know neither
@@ -158,8 +147,8 @@ static int open_af_packet(struct port *port, char **error)
 
     ret = ingress_block((int)if_nametoindex(port->info.params.netdev));
     if (ret)
-        return fail(ret, error, "%s: keeping the host's stack from it: %s",
-                    port->info.params.netdev, strerror(-ret));
+        return set_error(ret, error, "%s: keeping the host's stack from it: %s",
+                         port->info.params.netdev, strerror(-ret));
     snprintf(devargs, sizeof devargs,
              "net_af_packet%u,iface=%s,qpairs=1,blocksz=%u,framesz=%u,framecnt=%u", port->no,
              port->info.params.netdev, RTE_MAX(slot, 4096u), slot, POD_RING);
@@ -177,20 +166,20 @@ static int open_netdev(struct port *port, char **error)
     int ret;
 
     if (!if_nametoindex(params->netdev))
-        return fail(-ENODEV, error, "%s: there is no such network device in this namespace",
-                    params->netdev);
+        return set_error(-ENODEV, error, "%s: there is no such network device in this namespace",
+                         params->netdev);
     ret = if_mac(params->netdev, &port->info.device_mac);
     if (!ret)
         ret = if_up(params->netdev);
     if (ret)
-        return fail(ret, error, "%s: %s", params->netdev, strerror(-ret));
+        return set_error(ret, error, "%s: %s", params->netdev, strerror(-ret));
     if (params->no_xdp)
         return open_af_packet(port, error);
     ret = xdp_open(params->netdev, params->mtu, &port->xdp, &port->info.n_rxq, &why);
     if (ret == -EBUSY) {
         free(why);
-        return fail(ret, error, "%s: another process has it by AF_XDP; stop that first",
-                    params->netdev);
+        return set_error(ret, error, "%s: another process has it by AF_XDP; stop that first",
+                         params->netdev);
     }
     if (ret) {
         snprintf(port->info.fallback, sizeof port->info.fallback, "AF_XDP: %s",
@@ -234,8 +223,8 @@ static int open_device(struct port *port, char **error)
     ret = if_promiscuous(port->ifindex, true);
     if (ret) {
         close_device(port, false);
-        return fail(ret, error, "%s: promiscuous mode: %s", port->info.params.netdev,
-                    strerror(-ret));
+        return set_error(ret, error, "%s: promiscuous mode: %s", port->info.params.netdev,
+                         strerror(-ret));
     }
     return 0;
 }
@@ -304,14 +293,16 @@ int dp_port_add(const struct dp_port_params *params, char **error)
     int ret;
 
     if (params->no < 1 || params->no > PORT_MAX || dp.ports[params->no])
-        return fail(-EINVAL, error, "port number %u is taken or not in 1 to %u", params->no,
-                    PORT_MAX);
+        return set_error(-EINVAL, error, "port number %u is taken or not in 1 to %u", params->no,
+                         PORT_MAX);
     if (params->mtu > dp.config.mtu)
-        return fail(-EINVAL, error, "%s: MTU %u is more than the node's %u (mtu: in the node file)",
-                    params->name, params->mtu, dp.config.mtu);
+        return set_error(-EINVAL, error,
+                         "%s: MTU %u is more than the node's %u (mtu: in the node file)",
+                         params->name, params->mtu, dp.config.mtu);
     port = rte_zmalloc("port", sizeof *port, RTE_CACHE_LINE_SIZE);
     if (!port)
-        return fail(-ENOMEM, error, "%s: no memory; give DPDK more (memory: size)", params->name);
+        return set_error(-ENOMEM, error, "%s: no memory; give DPDK more (memory: size)",
+                         params->name);
     port->info.params = *params;
     port->no = params->no;
     port->mtu = params->mtu;
@@ -334,7 +325,7 @@ int dp_port_add(const struct dp_port_params *params, char **error)
 
         dp_port_del(params->no, &ignored);
         free(ignored);
-        return fail(ret, error, "%s: no memory to give it to the workers", params->name);
+        return set_error(ret, error, "%s: no memory to give it to the workers", params->name);
     }
     return 0;
 }
@@ -345,13 +336,13 @@ int dp_port_del(uint16_t no, char **error)
     int ret;
 
     if (!port)
-        return fail(-ENODEV, error, "there is no port %u", no);
+        return set_error(-ENODEV, error, "there is no port %u", no);
     store_release(&dp.ports[no], NULL);
     ret = workers_assign(true);
     if (ret) {
         store_release(&dp.ports[no], port);
-        return fail(ret, error, "%s: no memory to take it from the workers",
-                    port->info.params.name);
+        return set_error(ret, error, "%s: no memory to take it from the workers",
+                         port->info.params.name);
     }
     close_device(port, false);
     free(port->guard);

@@ -239,11 +239,8 @@ int workers_init(char **error)
         w->lcore = lcore;
         w->cpu = dp.config.worker_cpus[i++];
         ret = worker_init(w);
-        if (ret) {
-            if (asprintf(error, "worker on CPU %u: %s", w->cpu, strerror(-ret)) < 0)
-                *error = NULL;
-            return ret;
-        }
+        if (ret)
+            return set_error(ret, error, "worker on CPU %u: %s", w->cpu, strerror(-ret));
     }
     return 0;
 }
@@ -253,12 +250,9 @@ int workers_start(char **error)
     for (unsigned i = 0; i < dp.n_workers; i++) {
         int ret = rte_eal_remote_launch(worker_main, &dp.workers[i], dp.workers[i].lcore);
 
-        if (ret) {
-            if (asprintf(error, "worker on CPU %u does not start: %s", dp.workers[i].cpu,
-                         strerror(-ret)) < 0)
-                *error = NULL;
-            return ret;
-        }
+        if (ret)
+            return set_error(ret, error, "worker on CPU %u does not start: %s", dp.workers[i].cpu,
+                             strerror(-ret));
     }
     return 0;
 }

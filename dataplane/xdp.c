@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -219,11 +218,9 @@ int xdp_open(const char *netdev, unsigned mtu, struct xdp **result, uint16_t *n_
     *n_queues = xdp->n_queues;
     return 0;
 fail:
-    if (asprintf(error, "%s: %s", step, strerror(-ret)) < 0)
-        *error = NULL;
     if (xdp)
         xdp_close(xdp, false);
-    return ret;
+    return set_error(ret, error, "%s: %s", step, strerror(-ret));
 }
 
 void xdp_close(struct xdp *xdp, bool keep_guarding)
