@@ -156,6 +156,20 @@ void doctor_glob(const struct doctor *doctor, const char *pattern,
     globfree(&names);
 }
 
+static void count(struct doctor *doctor, const char *name, void *arg)
+{
+    (void)doctor, (void)name;
+    ++*(unsigned *)arg;
+}
+
+unsigned doctor_count(const struct doctor *doctor, const char *pattern)
+{
+    unsigned n = 0;
+
+    doctor_glob(doctor, pattern, count, &n);
+    return n;
+}
+
 static void print_table(const struct doctor *doctor)
 {
     struct table *table = table_create("STATUS CHECK WHAT");

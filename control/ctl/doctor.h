@@ -46,6 +46,8 @@ bool doctor_link(const struct doctor *doctor, char text[DOCTOR_TEXT], const char
 // Names that a shell's pattern under the root matches, by their last part; calls back for each.
 void doctor_glob(const struct doctor *doctor, const char *pattern,
                  void (*found)(struct doctor *doctor, const char *name, void *arg), void *arg);
+// How many there are.
+unsigned doctor_count(const struct doctor *doctor, const char *pattern);
 
 // doctor_host.c, doctor_nic.c
 void doctor_check_host(struct doctor *doctor);

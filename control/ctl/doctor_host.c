@@ -37,18 +37,11 @@ static void check_hugepages(struct doctor *doctor)
                     mib);
 }
 
-static void count(struct doctor *doctor, const char *name, void *arg)
-{
-    (void)doctor, (void)name;
-    ++*(unsigned *)arg;
-}
-
 static void check_iommu(struct doctor *doctor)
 {
-    unsigned groups = 0, vfio = 0;
+    unsigned groups = doctor_count(doctor, "sys/kernel/iommu_groups/[0-9]*");
+    unsigned vfio = doctor_count(doctor, "sys/bus/pci/drivers/vfio-pci/????:*");
 
-    doctor_glob(doctor, "sys/kernel/iommu_groups/[0-9]*", count, &groups);
-    doctor_glob(doctor, "sys/bus/pci/drivers/vfio-pci/????:*", count, &vfio);
     if (groups)
         doctor_note(doctor, DOCTOR_OK, "IOMMU", NULL, "%u groups", groups);
     else if (vfio)

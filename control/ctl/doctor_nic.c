@@ -185,19 +185,12 @@ static void find_release(struct doctor *doctor, const char *name, void *arg)
         *(unsigned *)arg = release;
 }
 
-static void count(struct doctor *doctor, const char *name, void *arg)
-{
-    (void)doctor, (void)name;
-    ++*(unsigned *)arg;
-}
-
 static void check_rdma(struct doctor *doctor)
 {
-    unsigned release = 0, devices = 0;
+    unsigned release = 0, devices = doctor_count(doctor, "dev/infiniband/uverbs*");
 
     doctor_glob(doctor, "usr/lib/*/libibverbs.so.1.*", find_release, &release);
     doctor_glob(doctor, "usr/lib*/libibverbs.so.1.*", find_release, &release);
-    doctor_glob(doctor, "dev/infiniband/uverbs*", count, &devices);
     if (!release)
         doctor_note(doctor, DOCTOR_FAIL, "rdma-core", "apt-get install ibverbs-providers",
                     "not there, and mlx5 needs it");
