@@ -11,13 +11,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+
+from tap import run_tests, test  # noqa: E402
+
 SLUICECTL = sys.argv[1]
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 class Host:
@@ -209,13 +207,4 @@ def an_empty_root_does_no_harm():
     assert done.returncode == 0 and done.stderr == "", done
 
 
-print(f"1..{len(TESTS)}")
-failed = 0
-for number, function in enumerate(TESTS, 1):
-    try:
-        function()
-        print(f"ok {number} - {function.__name__}", flush=True)
-    except Exception as error:  # a failed check, or what it ran broke
-        failed += 1
-        print(f"not ok {number} - {function.__name__}\n# {type(error).__name__}: {error}", flush=True)
-sys.exit(bool(failed))
+run_tests()

@@ -19,6 +19,10 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True
+
+from tap import run_tests, test  # noqa: E402
+
 SLUICECTL, ROOT = sys.argv[1], sys.argv[2]
 VERBS = ["status", "ports", "pods", "rules", "stats", "workers", "offload", "doctor", "attach", "detach", "version"]
 READING = ["status", "ports", "pods", "rules", "stats", "workers", "offload"]
@@ -102,14 +106,6 @@ def fails(status, *args):
     assert done.returncode == status and done.stdout == "", (args, done)
     assert done.stderr.startswith("sluicectl: "), done
     return done.stderr
-
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
 
 
 @test
@@ -386,17 +382,13 @@ def bash_completes():
 
 
 DOCUMENTED = documented_results()
-failed = 0
+
+
+def answer_as_documented():
+    FAKE.answers = copy.deepcopy(DOCUMENTED)
+
+
 with tempfile.TemporaryDirectory() as folder:
     SOCKET = os.path.join(folder, "sock")
     FAKE = FakeDaemon(SOCKET)
-    print(f"1..{len(TESTS)}")
-    for number, function in enumerate(TESTS, 1):
-        FAKE.answers = copy.deepcopy(DOCUMENTED)
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}", flush=True)
-        except Exception as error:  # a failed check, or what it ran broke
-            failed += 1
-            print(f"not ok {number} - {function.__name__}\n# {type(error).__name__}: {error}", flush=True)
-sys.exit(bool(failed))
+    run_tests(before=answer_as_documented)
