@@ -17,6 +17,7 @@
 #include "dataplane/classifier_internal.h"
 #include "tests/unit/classifier_reference.h"
 #include "tests/unit/eal.h"
+#include "tests/unit/random.h"
 
 #define RULES_MAX_OF_SET 2000
 #define WORTH            80
@@ -36,18 +37,9 @@ struct pair {
     unsigned style; // what kind of rules
 };
 
-static uint64_t random_state;
 static struct {
     uint64_t packets, hits, acl, changed, dead;
 } seen;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % n);
-}
 
 static void random_bytes(void *p, size_t n)
 {
@@ -484,9 +476,7 @@ int main(void)
         cmocka_unit_test(sees_a_difference),
         cmocka_unit_test(agrees_with_libopenvswitch),
     };
-    const char *seed = getenv("SLUICE_SEED");
 
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) | 1;
-    print_message("# seed %lu\n", random_state);
+    random_begin();
     return cmocka_run_group_tests(tests, setup, NULL);
 }

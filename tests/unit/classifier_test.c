@@ -13,19 +13,10 @@
 
 #include "dataplane/classifier_internal.h"
 #include "tests/unit/eal.h"
+#include "tests/unit/random.h"
 
 #define RULES 400
 #define LARGE 6000
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % n);
-}
 
 static struct in6_addr mapped(uint32_t address)
 {
@@ -343,9 +334,7 @@ int main(void)
         cmocka_unit_test(says_what_it_is),
         cmocka_unit_test(keeps_to_its_budget),
     };
-    const char *seed = getenv("SLUICE_SEED");
 
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) | 1;
-    print_message("# seed %lu\n", random_state);
+    random_begin();
     return cmocka_run_group_tests(tests, setup, NULL);
 }

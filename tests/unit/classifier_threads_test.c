@@ -18,6 +18,7 @@
 
 #include "dataplane/classifier_internal.h"
 #include "tests/unit/eal.h"
+#include "tests/unit/random.h"
 
 #define GROUPS 200 // of packets; at any time one rule in force is for each
 #define BUILDS 4   // at least
@@ -36,16 +37,6 @@ static struct {
     uint64_t lookups, versions;
     char fault[200];
 } reader;
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % n);
-}
 
 static void make_key(struct match_key *key, unsigned group)
 {
@@ -251,9 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_rule_of_its_version),
     };
-    const char *seed = getenv("SLUICE_SEED");
 
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) | 1;
-    print_message("# seed %lu\n", random_state);
+    random_begin();
     return cmocka_run_group_tests(tests, setup, NULL);
 }

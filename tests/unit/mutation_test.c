@@ -10,26 +10,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "tests/unit/frame.h"
 #include "tests/unit/may_leave.h"
+#include "tests/unit/random.h"
 
 static const char A4[] = "10.1.10.5", B4[] = "10.1.11.6", WORLD4[] = "192.0.2.7";
 static const char A6[] = "fd00:10::5", B6[] = "fd00:11::6", WORLD6[] = "2001:db8::7";
-
-static uint64_t random_state;
-
-// xorshift64: as good as this needs, and the same everywhere for a seed.
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % n;
-}
 
 // A sound frame of one of the kinds that the dataplane takes apart.
 static void base_frame(struct frame *f, bool from_pod)
@@ -139,13 +128,13 @@ static void check_what_left(void)
 
 static void survives_hostile_frames(void **state)
 {
-    const char *frames = getenv("SLUICE_FRAMES"), *seed = getenv("SLUICE_SEED");
+    const char *frames = getenv("SLUICE_FRAMES");
     unsigned long n = frames ? strtoul(frames, NULL, 10) : 1000000;
     struct frame f;
 
     (void)state;
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-    print_message("# %lu frames, seed %lu\n", n, random_state);
+    random_begin();
+    print_message("# %lu frames\n", n);
     random_state = random_state * 0x9e3779b97f4a7c15 + 1;
     for (unsigned long i = 0; i < n; i++) {
         bool from_pod = random_below(2);

@@ -9,12 +9,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "dataplane/policy.h"
 #include "tests/unit/frame.h"
+#include "tests/unit/random.h"
 
 enum { RULES = 60, GROUPS = 4, METERS = 2 };
 
@@ -27,15 +27,6 @@ static struct {
     uint32_t slot;
 } rules[RULES];
 static unsigned n_rules;
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % n;
-}
 
 static struct action random_action(unsigned table, bool in_bucket)
 {
@@ -346,15 +337,15 @@ static uint32_t free_buffers(void)
 
 static void survives_changes_under_traffic(void **state)
 {
-    const char *steps = getenv("SLUICE_STEPS"), *seed = getenv("SLUICE_SEED");
+    const char *steps = getenv("SLUICE_STEPS");
     unsigned n = steps ? (unsigned)strtoul(steps, NULL, 10) : 15000;
     uint32_t buffers = free_buffers();
     struct dp_totals totals;
     struct frame f;
 
     (void)state;
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-    print_message("# %u steps, seed %llu\n", n, (unsigned long long)random_state);
+    random_begin();
+    print_message("# %u steps\n", n);
     for (unsigned i = 0; i < 50; i++) {
         set_group();
         set_meter();

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 #include <rte_arp.h>
@@ -17,22 +16,13 @@
 
 #include "dataplane/policy.h"
 #include "tests/unit/policy_key_reference.h"
+#include "tests/unit/random.h"
 
 enum { SIZE = 256, IN_PORT = 3 };
 
 // Kinds of frames that were compared: each must have been.
 enum kind { V4, V4_FRAGMENT, V6, V6_CHAIN, V6_FRAGMENT, ARP, OTHER, TAGGED, TWICE_TAGGED };
 #define KINDS (TWICE_TAGGED + 1)
-
-static uint64_t random_state;
-
-static uint32_t random_below(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % n;
-}
 
 static uint8_t random_proto(bool v6)
 {
@@ -212,12 +202,12 @@ static void compare(const struct raw *f, const struct policy_packet *pp)
 
 static void keys_are_what_libopenvswitch_finds(void **state)
 {
-    const char *frames = getenv("SLUICE_FRAMES"), *seed = getenv("SLUICE_SEED");
+    const char *frames = getenv("SLUICE_FRAMES");
     unsigned n = frames ? (unsigned)strtoul(frames, NULL, 10) : 300000, compared[KINDS] = {0};
 
     (void)state;
-    random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
-    print_message("# %u frames, seed %llu\n", n, (unsigned long long)random_state);
+    random_begin();
+    print_message("# %u frames\n", n);
     for (unsigned i = 0; i < n; i++) {
         struct rte_mbuf m;
         struct packet packet = {.mbuf = &m};
