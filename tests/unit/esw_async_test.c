@@ -38,12 +38,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return rig_close();
-}
-
 static void expect_forwarded(enum side to)
 {
     struct frame frame = udp(1, 0x0a000002, 64, 53), expected = frame;
@@ -95,8 +89,7 @@ static void test_rule(void **state)
     int mark;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 0x0a000002, VF1, 10);
     flow = templated_create(&t, ethdev[WIRE], false, &mark, &error);
     assert_non_null(flow);
     result = templated_pull(ethdev[WIRE]);
@@ -128,17 +121,14 @@ static void test_constants(void **state)
     t.to_mask.port_id = UINT16_MAX;
     assert_true(templated_make(&t, ethdev[WIRE], 10));
     t.to.port_id = ethdev[VF2]; // not the template's
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    flow = templated_install(&t, ethdev[WIRE]);
     expect_forwarded(VF1);
     templated_destroy(ethdev[WIRE], flow);
     templated_free(&t, ethdev[WIRE]);
 
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 0x0a000002, VF1, 10);
     t.to.port_id = ethdev[VF2];
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    flow = templated_install(&t, ethdev[WIRE]);
     expect_forwarded(VF2);
     templated_destroy(ethdev[WIRE], flow);
 
@@ -160,8 +150,7 @@ static void test_postpone(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 0x0a000002, VF1, 10);
     flow = templated_create(&t, ethdev[WIRE], true, NULL, &error);
     assert_non_null(flow);
     expect_software();
@@ -183,8 +172,7 @@ static void test_full_queue(void **state)
 
     (void)state;
     control("queue_stuck=1");
-    templated_fill(&t, 1, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 1, VF1, 10);
     for (unsigned i = 0; i < QUEUE_SIZE; i++) {
         t.ip.hdr.dst_addr = rte_cpu_to_be_32(0x0a000002 + i);
         flows[i] = templated_create(&t, ethdev[WIRE], false, &flows[i], &error);
@@ -220,8 +208,7 @@ static void test_slow_queue(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 1, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 1, VF1, 10);
     control("latency_us=500000");
     begin = rte_rdtsc();
     for (unsigned i = 0; i < 3; i++) {
@@ -249,8 +236,7 @@ static void test_refused(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 1));
+    templated_open(&t, 0x0a000002, VF1, 1);
     control("refuse_every=1 queue_stuck=1");
     flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
     assert_non_null(flow);
@@ -262,8 +248,7 @@ static void test_refused(void **state)
     control("refuse_every=0");
 
     // It took no room of the table.
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    flow = templated_install(&t, ethdev[WIRE]);
     assert_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
     assert_int_equal(rte_errno, ENOMEM);
     templated_destroy(ethdev[WIRE], flow);
@@ -277,10 +262,8 @@ static void test_same_rule_twice(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_open(&t, 0x0a000002, VF1, 10);
+    flow = templated_install(&t, ethdev[WIRE]);
     assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
     assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_ERROR);
     templated_destroy(ethdev[WIRE], flow);
@@ -324,8 +307,7 @@ static void test_flush_and_stop(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 0x0a000002, VF1, 10);
     assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
     assert_int_equal(rte_flow_flush(ethdev[WIRE], &error), 0);
     assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
@@ -375,15 +357,12 @@ static void test_reset_and_unplug(void **state)
     struct templated t;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
-    flow = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_open(&t, 0x0a000002, VF1, 10);
+    flow = templated_install(&t, ethdev[WIRE]);
     control("reset");
     expect_software();
     templated_destroy(ethdev[WIRE], flow);
-    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_install(&t, ethdev[WIRE]);
     expect_forwarded(VF1);
     control("unplug");
     assert_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
@@ -393,7 +372,7 @@ static void test_reset_and_unplug(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
         TEST(test_configure),   TEST(test_rule),
         TEST(test_constants),   TEST(test_postpone),
         TEST(test_full_queue),  TEST(test_slow_queue),

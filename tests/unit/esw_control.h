@@ -10,7 +10,7 @@
 
 static char control_path[64];
 
-// The argument for rig_open() that gives the device its socket.
+// The argument that gives the device its socket, to stand behind others.
 static inline const char *control_argument(const char *test)
 {
     static char argument[96];

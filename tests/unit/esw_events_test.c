@@ -36,24 +36,6 @@ static void destroy(struct rte_flow *flow)
     assert_int_equal(rte_flow_destroy(ethdev[WIRE], flow, &error), 0);
 }
 
-static unsigned n_events; // atomic: counted by the e-switch's thread
-
-static int event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
-{
-    (void)id, (void)type, (void)arg, (void)result;
-    __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-static void expect_events(unsigned n)
-{
-    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
-        if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
-            return;
-    }
-    assert_int_equal(n_events, n);
-}
-
 // Plugged again, the device is as after a reset.
 static void test_unplug_and_plug(void **state)
 {
@@ -62,12 +44,12 @@ static void test_unplug_and_plug(void **state)
 
     (void)state;
     n_events = 0;
-    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, count_event, NULL);
     control("unplug");
     assert_null(create(1));
     control("plug");
     expect_events(1);
-    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, count_event, NULL);
     assert_int_equal(rte_eth_dev_is_removed(ethdev[WIRE]), 0);
     inject(VF0, &frame, sizeof(frame));
     expect_same(VF0, true, &frame);
@@ -133,7 +115,7 @@ static void test_vf_link(void **state)
 
     (void)state;
     n_events = 0;
-    rte_eth_dev_callback_register(ethdev[VF1], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    rte_eth_dev_callback_register(ethdev[VF1], RTE_ETH_EVENT_INTR_LSC, count_event, NULL);
     control("links_down=8");
     expect_events(1);
     rte_eth_link_get_nowait(ethdev[VF1], &link);
@@ -196,25 +178,13 @@ static void test_close_waits_for_callback(void **state)
 static int setup(void **state)
 {
     (void)state;
-    if (rig_open(control_argument("esw_events_test")))
-        return -1;
-    for (enum side side = WIRE; side <= VF2; side++) {
-        if (rig_start(ethdev[side]))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return rig_close();
+    return rig_open_started(control_argument("esw_events_test"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
         TEST(test_unplug_and_plug),   TEST(test_rules_change_of_themselves), TEST(test_vf_link),
         TEST(test_close_in_callback), TEST(test_close_waits_for_callback),
 #undef TEST

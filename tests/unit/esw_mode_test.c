@@ -68,12 +68,6 @@ static int setup_hws_started(void **state)
     return setup_hws(state) || start_all() ? -1 : 0;
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    return rig_close();
-}
-
 static const struct rte_flow_attr transfer = {.transfer = 1};
 
 // Without templates, as the test's rule is.
@@ -305,19 +299,15 @@ static void test_hws_on_the_proxy_only(void **state)
 
 static void test_hws_newest_of_duplicates_wins(void **state)
 {
-    struct rte_flow_error error;
     struct rte_flow *new;
     struct templated t;
     struct frame got;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 4));
-    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
-    templated_pull(ethdev[WIRE]);
+    templated_open(&t, 0x0a000002, VF1, 4);
+    templated_install(&t, ethdev[WIRE]);
     t.to.port_id = ethdev[VF2];
-    new = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-    templated_pull(ethdev[WIRE]);
+    new = templated_install(&t, ethdev[WIRE]);
     vf_sends(VF0, 0x0a000002);
     expect(VF2, false, &got);
     templated_destroy(ethdev[WIRE], new);
@@ -328,7 +318,6 @@ static void test_hws_newest_of_duplicates_wins(void **state)
 // A spec with a bit outside the mask: the rule is there and never hits.
 static void test_hws_spec_outside_mask_never_hits(void **state)
 {
-    struct rte_flow_error error;
     struct templated t;
     struct frame got;
 
@@ -336,13 +325,11 @@ static void test_hws_spec_outside_mask_never_hits(void **state)
     templated_fill(&t, 0x0a000002, ethdev[VF1]);
     t.ip_mask.hdr.dst_addr = RTE_BE32(0xffffff00);
     assert_true(templated_make(&t, ethdev[WIRE], 4));
-    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_install(&t, ethdev[WIRE]);
     vf_sends(VF0, 0x0a000002);
     expect(VF0, true, &got);
     t.ip.hdr.dst_addr = RTE_BE32(0x0a000000);
-    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_install(&t, ethdev[WIRE]);
     vf_sends(VF0, 0x0a000002);
     expect(VF1, false, &got);
 }
@@ -355,12 +342,10 @@ static void test_hws_counters(void **state)
     int tries;
 
     (void)state;
-    templated_fill(&t, 1, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 10));
+    templated_open(&t, 1, VF1, 10);
     for (unsigned i = 0; i < COUNTERS; i++) {
         t.ip.hdr.dst_addr = rte_cpu_to_be_32(0x0a000002 + i);
-        flows[i] = templated_create(&t, ethdev[WIRE], false, NULL, &error);
-        templated_pull(ethdev[WIRE]);
+        flows[i] = templated_install(&t, ethdev[WIRE]);
     }
     t.ip.hdr.dst_addr = RTE_BE32(1);
     assert_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
@@ -413,15 +398,12 @@ static void test_hws_full_queue(void **state)
 
 static void test_hws_rules_end_with_stop(void **state)
 {
-    struct rte_flow_error error;
     struct templated t;
     struct frame got;
 
     (void)state;
-    templated_fill(&t, 0x0a000002, ethdev[VF1]);
-    assert_true(templated_make(&t, ethdev[WIRE], 4));
-    assert_non_null(templated_create(&t, ethdev[WIRE], false, NULL, &error));
-    assert_int_equal(templated_pull(ethdev[WIRE]).status, RTE_FLOW_OP_SUCCESS);
+    templated_open(&t, 0x0a000002, VF1, 4);
+    templated_install(&t, ethdev[WIRE]);
     for (enum side side = VF0; side < SIDES; side++) {
         if (ethdev[side] != RTE_MAX_ETHPORTS)
             assert_int_equal(rte_eth_dev_stop(ethdev[side]), 0);
@@ -496,8 +478,8 @@ static void test_hws_items(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define SWS(name) cmocka_unit_test_setup_teardown(name, setup_sws, teardown)
-#define HWS(name) cmocka_unit_test_setup_teardown(name, setup_hws_started, teardown)
+#define SWS(name) cmocka_unit_test_setup_teardown(name, setup_sws, rig_teardown)
+#define HWS(name) cmocka_unit_test_setup_teardown(name, setup_hws_started, rig_teardown)
         SWS(test_sws_needs_a_started_port),
         SWS(test_sws_has_no_templates),
         SWS(test_sws_oldest_of_duplicates_wins),
@@ -506,15 +488,15 @@ int main(void)
         SWS(test_sws_refusals),
         SWS(test_isolate_before_start),
         SWS(test_no_wire_to_wire),
-        cmocka_unit_test_setup_teardown(test_hws_order_of_ports, setup_hws, teardown),
-        cmocka_unit_test_teardown(test_hws_representors_are_configured_too, teardown),
-        cmocka_unit_test_setup_teardown(test_hws_configured_once, setup_hws, teardown),
+        cmocka_unit_test_setup_teardown(test_hws_order_of_ports, setup_hws, rig_teardown),
+        cmocka_unit_test_teardown(test_hws_representors_are_configured_too, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_hws_configured_once, setup_hws, rig_teardown),
         HWS(test_hws_has_templates_only),
         HWS(test_hws_on_the_proxy_only),
         HWS(test_hws_newest_of_duplicates_wins),
         HWS(test_hws_spec_outside_mask_never_hits),
         HWS(test_hws_counters),
-        cmocka_unit_test_teardown(test_hws_needs_counters_configured, teardown),
+        cmocka_unit_test_teardown(test_hws_needs_counters_configured, rig_teardown),
         HWS(test_hws_full_queue),
         HWS(test_hws_rules_end_with_stop),
         HWS(test_hws_actions),

@@ -416,19 +416,7 @@ static int setup(void **state)
 {
     (void)state;
     srand(1);
-    if (rig_open(""))
-        return -1;
-    for (enum side side = WIRE; side <= VF2; side++) {
-        if (rig_start(ethdev[side]))
-            return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return rig_close();
+    return rig_open_started("");
 }
 
 int main(void)
@@ -442,7 +430,7 @@ int main(void)
 
     if (!rig_begin("esw_rewrite_test"))
         return 0;
-    failed = cmocka_run_group_tests_name("esw_rewrite", tests, setup, teardown);
+    failed = cmocka_run_group_tests_name("esw_rewrite", tests, setup, rig_teardown);
     rte_eal_cleanup();
     return failed;
 }

@@ -18,6 +18,7 @@
 
 struct rte_mempool *pool;
 uint16_t ethdev[SIDES];
+unsigned n_events; // atomic
 
 const struct rte_ether_addr mac_a = {{0x02, 0, 0, 0, 0, 0x0a}};
 const struct rte_ether_addr mac_b = {{0x02, 0, 0, 0, 0, 0x0b}};
@@ -95,6 +96,17 @@ int rig_open(const char *arguments)
     return 0;
 }
 
+int rig_open_started(const char *arguments)
+{
+    if (rig_open(arguments))
+        return -1;
+    for (enum side side = WIRE; side < SIDES; side++) {
+        if (ethdev[side] != RTE_MAX_ETHPORTS && rig_start(ethdev[side]))
+            return -1;
+    }
+    return 0;
+}
+
 int rig_close(void)
 {
     unsigned left;
@@ -104,6 +116,12 @@ int rig_close(void)
     left = rte_mempool_avail_count(pool);
     rte_mempool_free(pool);
     return left == 1023 ? 0 : -1;
+}
+
+int rig_teardown(void **state)
+{
+    (void)state;
+    return rig_close();
 }
 
 int rig_configure(uint16_t id)
@@ -123,6 +141,22 @@ int rig_start(uint16_t id)
     int ret = rig_configure(id);
 
     return ret ? ret : rte_eth_dev_start(id);
+}
+
+int count_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
+{
+    (void)id, (void)type, (void)arg, (void)result;
+    __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+void expect_events(unsigned n)
+{
+    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
+        if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
+            return;
+    }
+    assert_int_equal(n_events, n);
 }
 
 static struct rte_ring *find_ring(enum side side, const char *direction)

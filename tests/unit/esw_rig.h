@@ -37,13 +37,21 @@ bool rig_begin(const char *program);
 // Probes net_esw0 with four VFs, representors of VFs 0 to 2, and `arguments`, which may name a
 // second wire. Finds the ethdevs; does not start them. 0 or -1.
 int rig_open(const char *arguments);
+// The same, and starts them.
+int rig_open_started(const char *arguments);
 // -1: not all buffers came back.
 int rig_close(void);
+int rig_teardown(void **state); // rig_close() for cmocka
 // One of net_esw0's ethdevs by its devargs; RTE_MAX_ETHPORTS: there is none.
 uint16_t rig_find(const char *devargs);
 // What rte_eth_dev_start() answers once queues are set up.
 int rig_configure(uint16_t id);
 int rig_start(uint16_t id);
+
+// Events of ethdevs, by whatever thread. To be registered with DPDK; n_events is the test's to set.
+extern unsigned n_events;
+int count_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result);
+void expect_events(unsigned n);
 
 // The ring named like the side: what goes "in" to the e-switch or comes "out".
 struct rte_ring *ring(enum side side, const char *direction);

@@ -73,6 +73,13 @@ static inline bool templated_make(struct templated *t, uint16_t port, uint32_t s
     return t->table;
 }
 
+// Fills in a rule to the side, and makes what rules on the wire like it need.
+static inline void templated_open(struct templated *t, uint32_t dst, enum side to, uint32_t size)
+{
+    templated_fill(t, dst, ethdev[to]);
+    assert_true(templated_make(t, ethdev[WIRE], size));
+}
+
 static inline void templated_free(struct templated *t, uint16_t port)
 {
     struct rte_flow_error error;
@@ -110,6 +117,17 @@ static inline struct rte_flow_op_result templated_pull(uint16_t port)
     }
     fail_msg("no result within 2 s");
     return result;
+}
+
+// A rule that is in the NIC.
+static inline struct rte_flow *templated_install(struct templated *t, uint16_t port)
+{
+    struct rte_flow_error error;
+    struct rte_flow *flow = templated_create(t, port, false, NULL, &error);
+
+    assert_non_null(flow);
+    assert_int_equal(templated_pull(port).status, RTE_FLOW_OP_SUCCESS);
+    return flow;
 }
 
 static inline void templated_destroy(uint16_t port, struct rte_flow *flow)

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_dev.h>
@@ -21,6 +19,7 @@
 #include <rte_flow.h>
 
 #include "offload/flow.h"
+#include "tests/unit/esw_control.h"
 #include "tests/unit/esw_rig.h"
 
 // Dropped: a frame sent after it on the same side, which no rule drops, comes alone.
@@ -481,27 +480,6 @@ static void test_dump(void **state)
     }
 }
 
-static char control_path[64];
-
-// One datagram to the control socket; the answer.
-static const char *control(const char *words)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
-    static char answer[4096];
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    ssize_t n;
-
-    strcpy(to.sun_path, control_path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0); // a free name
-    assert_int_equal(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)),
-                     strlen(words));
-    n = recv(fd, answer, sizeof(answer) - 1, 0);
-    assert_true(n > 0);
-    answer[n] = 0;
-    close(fd);
-    return answer;
-}
-
 static struct rte_flow *try_create(uint32_t dst, struct rte_flow_error *error)
 {
     struct rule rule = forward(dst, VF1);
@@ -654,24 +632,6 @@ static void test_stuck_counters(void **state)
     destroy(flow);
 }
 
-static unsigned n_events; // atomic: counted by the e-switch's thread
-
-static int event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
-{
-    (void)id, (void)type, (void)arg, (void)result;
-    __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-static void expect_events(unsigned n)
-{
-    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
-        if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
-            return;
-    }
-    assert_int_equal(n_events, n);
-}
-
 static void test_reset(void **state)
 {
     struct frame frame = udp(1, 0x0a000002, 64, 53);
@@ -680,10 +640,10 @@ static void test_reset(void **state)
 
     (void)state;
     n_events = 0;
-    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, count_event, NULL);
     control("reset");
     expect_events(1);
-    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, event, NULL);
+    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_RESET, count_event, NULL);
     inject(VF0, &frame, sizeof(frame));
     expect_same(VF0, true, &frame);
     destroy(flow); // it is gone already
@@ -697,7 +657,7 @@ static void test_link_loss(void **state)
 
     (void)state;
     n_events = 0;
-    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    rte_eth_dev_callback_register(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, count_event, NULL);
     control("links_down=1");
     expect_events(1);
     rte_eth_link_get_nowait(ethdev[WIRE], &link);
@@ -707,7 +667,7 @@ static void test_link_loss(void **state)
     expect_events(2);
     rte_eth_link_get_nowait(ethdev[WIRE], &link);
     assert_int_equal(link.link_status, RTE_ETH_LINK_UP);
-    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, event, NULL);
+    rte_eth_dev_callback_unregister(ethdev[WIRE], RTE_ETH_EVENT_INTR_LSC, count_event, NULL);
     frame = udp(1, 3, 64, 53);
     inject(WIRE, &frame, sizeof(frame));
     expect_same(WIRE, true, &frame);
@@ -722,7 +682,7 @@ static void test_unplug(void **state)
 
     (void)state;
     n_events = 0;
-    rte_eth_dev_callback_register(ethdev[VF0], RTE_ETH_EVENT_INTR_RMV, event, NULL);
+    rte_eth_dev_callback_register(ethdev[VF0], RTE_ETH_EVENT_INTR_RMV, count_event, NULL);
     control("unplug");
     expect_events(1);
     assert_null(try_create(1, &error));
@@ -737,18 +697,8 @@ static void test_unplug(void **state)
 
 static int setup(void **state)
 {
-    char arguments[96];
-
     (void)state;
-    snprintf(control_path, sizeof(control_path), "/tmp/esw_test.%d.sock", (int)getpid());
-    snprintf(arguments, sizeof(arguments), ",control=%s", control_path);
-    if (rig_open(arguments))
-        return -1;
-    for (enum side side = WIRE; side <= VF2; side++) {
-        if (rig_start(ethdev[side]))
-            return -1;
-    }
-    return 0;
+    return rig_open_started(control_argument("esw_test"));
 }
 
 // Nothing is left: every buffer came back.

@@ -14,37 +14,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_flow.h>
 
 #include "offload/engine.h"
+#include "tests/unit/esw_control.h"
 #include "tests/unit/esw_rig.h"
 
 #define N_RULES 200
 
-static char control_path[64];
 static struct offload_rule *rules[20000];
-
-// One datagram to net_esw's control socket; the answer.
-static const char *control(const char *words)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
-    static char answer[4096];
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    ssize_t n;
-
-    strcpy(to.sun_path, control_path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0);
-    assert_true(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)) > 0);
-    n = recv(fd, answer, sizeof(answer) - 1, 0);
-    assert_true(n > 0);
-    answer[n] = 0;
-    close(fd);
-    return answer;
-}
 
 static int port_of(uint16_t port, struct offload_port *info)
 {
@@ -338,15 +318,11 @@ int main(void)
         TEST(test_reset), TEST(test_unplug),  TEST(test_counts_add_up),
         TEST(test_slow),  TEST(test_thread),  TEST(test_share_of_a_cpu),
     };
-    char arguments[100];
     int failed;
 
     if (!rig_begin("offload_audit_test"))
         return 0;
-    snprintf(control_path, sizeof(control_path), "/tmp/offload_audit_%d.sock", (int)getpid());
-    snprintf(arguments, sizeof(arguments), ",control=%s", control_path);
-    if (rig_open(arguments) || rig_start(ethdev[WIRE]) || rig_start(ethdev[VF0]) ||
-        rig_start(ethdev[VF1]) || rig_start(ethdev[VF2]))
+    if (rig_open_started(control_argument("offload_audit_test")))
         return 1;
     failed = cmocka_run_group_tests_name("offload_audit", tests, NULL, NULL);
     offload_init(OFFLOAD_OFF, port_of);

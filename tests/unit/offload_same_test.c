@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +32,7 @@
 #include "control/rules.h"
 #include "dataplane/dataplane.h"
 #include "offload/plan.h"
+#include "tests/unit/esw_control.h"
 
 enum { UPLINK0 = 1, UPLINK1, POD0, PODS = 4, HOST_POD = POD0 + PODS - 1, PORTS = POD0 + PODS - 1 };
 
@@ -47,7 +46,6 @@ static const struct rte_ether_addr tor = {{0x02, 0, 0x5e, 0, 0x01, 0x01}};
 static struct config config = {.n_ranges = 4, .mtu = 1500};
 static struct rte_ring *in[PORTS + 1], *out[PORTS + 1];
 static struct rte_mempool *pool;
-static char control_path[64];
 static uint64_t random_state, injected;
 static bool planted; // see test_planted
 
@@ -100,24 +98,6 @@ static struct in6_addr pod_ip(unsigned port, bool v4)
     return ip(text);
 }
 
-// One datagram to net_esw's control socket; the answer.
-static const char *control(const char *words)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX}, from = {.sun_family = AF_UNIX};
-    static char answer[4096];
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    ssize_t n;
-
-    strcpy(to.sun_path, control_path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(sa_family_t)), 0);
-    assert_true(sendto(fd, words, strlen(words), 0, (struct sockaddr *)&to, sizeof(to)) > 0);
-    n = recv(fd, answer, sizeof(answer) - 1, 0);
-    assert_true(n > 0);
-    answer[n] = 0;
-    close(fd);
-    return answer;
-}
-
 static void add_port(uint16_t no, enum dp_port_kind kind, const struct rte_ether_addr *mac,
                      const char *devargs, const char *ring)
 {
@@ -167,9 +147,8 @@ static int setup(void **state)
     assert_int_equal(dp_gateways_set(gateways, 4), 0);
     pool = rte_pktmbuf_pool_create("frames", 4095, 0, 0, 2048, SOCKET_ID_ANY);
     assert_non_null(pool);
-    snprintf(control_path, sizeof(control_path), "/tmp/offload_same_%d.sock", getpid());
-    snprintf(devargs, sizeof(devargs), "net_esw0,wire0=ring,wire1=ring,vfs=%u,vf=ring,control=%s",
-             PODS, control_path);
+    snprintf(devargs, sizeof(devargs), "net_esw0,wire0=ring,wire1=ring,vfs=%u,vf=ring%s", PODS,
+             control_argument("offload_same_test"));
     add_port(UPLINK0, DP_PORT_UPLINK, &node, devargs, "wire0");
     add_port(UPLINK1, DP_PORT_UPLINK, &node, "net_esw0,representor=pf1", "wire1");
     for (unsigned i = 0; i < PODS; i++) {
