@@ -129,6 +129,7 @@ static void trace(struct unixctl_conn *conn, int argc, const char *argv[], void 
 
 void appctl_init(void)
 {
+    dp_trace_nic(rules_nic);
     unixctl_command_register("sluice/dump-rules", "", 0, 0, dump_rules, NULL);
     unixctl_command_register("sluice/trace", "[port] frame|flow", 1, 2, trace, NULL);
     coverage_init();

@@ -47,6 +47,22 @@ static int offload_port(uint16_t port, struct offload_port *offload)
     return -ENODEV;
 }
 
+const char *rules_nic(const struct rule *rule)
+{
+    static char *text;
+
+    for (const struct held_rule *held = rules_head; held; held = held->next) {
+        if (!rule_same(&held->rule, rule))
+            continue;
+        if (offload_in_nic(held->offload))
+            return "yes";
+        free(text);
+        text = xasprintf("no: %s", offload_why_not(held->offload));
+        return text;
+    }
+    return "no: the NIC was not told of it";
+}
+
 void rules_init(enum config_offload mode, unsigned mtu)
 {
     static const enum offload_mode modes[] = {

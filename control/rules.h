@@ -37,6 +37,8 @@ void rules_settle(void);
 // (highest first) and age. The caller frees the array, not the rules.
 struct held_rule **rules_sorted(bool all, size_t *n);
 size_t rules_count(enum rule_table table);
+// "yes": the rule is in the NIC, or "no: " and why; valid until the next call.
+const char *rules_nic(const struct rule *rule);
 
 // What pod port `port` with this MAC may send from this address.
 struct rule rule_guard(uint16_t port, const uint8_t mac[6], const struct in6_addr *address,

@@ -259,6 +259,7 @@ of add-flow "$switch" "priority=10,icmp,nw_src=$a4,nw_dst=$b4,actions=drop"
 mac_a=$(in_ns a cat /sys/class/net/eth0/address)
 traced=$(appctl sluice/trace "icmp,in_port=$a,dl_src=$mac_a,dl_dst=02:00:5e:00:53:01,nw_src=$a4,nw_dst=$b4,nw_ttl=64")
 check "sluice/trace says which rule drops it" grep -q "^policy0: .*priority 10\|^policy0: .*priority=10" <<<"$traced"
+check "sluice/trace says that the rule is not in a NIC, and why" grep -q "^  NIC: no: ." <<<"$traced"
 check "sluice/trace wants a port that is there" fails "no such port" appctl sluice/trace 700 00
 for command in memory/show coverage/show "vlog/set connmgr:dbg" "vlog/set connmgr:info" sluice/dump-rules ofproto/list; do
 	# shellcheck disable=SC2086
