@@ -29,7 +29,8 @@ MESSAGE_SECONDS = 30
 NOBODY = 65534
 
 
-def connect(args, timeout=10):
+def connect(args, timeout=None):
+    timeout = timeout or 4 * args.bound_ms / 1000
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(args.socket)  # with a timeout, a full listen queue would fail at once
     sock.settimeout(timeout)

@@ -30,7 +30,7 @@ while IFS=$'\t' read -r how text why; do
 	*) echo "$how $text" ;;
 	esac
 done < <("$top/tests/e2e/hostile_client.py" --socket "$run/control.sock" --pid "$pid" --params "$params" \
-	--gid "$(getent group $group | cut -d: -f3)" --bound-ms $((${slow:-0} ? 10000 : 3000)) \
+	--gid "$(getent group $group | cut -d: -f3)" --bound-ms $((${slow:-0} ? 30000 : 3000)) \
 	--memory-mib $((${slow:-0} ? 512 : 64)) 2>"$scratch/stderr")
 check_equal "the client said nothing else" "$(cat "$scratch/stderr")" ""
 
