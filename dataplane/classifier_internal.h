@@ -7,6 +7,7 @@
 
 #include "dataplane/classifier.h"
 #include "dataplane/internal.h"
+#include "dataplane/memory.h"
 
 // Packets are classified by what they are first. Rules for IPv4 are looked at for IPv4 packets
 // only, and need not compare what all those have in common: the EtherType and the prefix of
@@ -37,29 +38,6 @@ static inline bool rule_visible(const struct cls_rule *rule, uint64_t version)
     return __atomic_load_n(&rule->add_version, __ATOMIC_RELAXED) <= version &&
            version < __atomic_load_n(&rule->remove_version, __ATOMIC_RELAXED);
 }
-
-// Memory that readers may still look at: freed when they cannot any more.
-struct garbage {
-    struct garbage *next;
-    uint64_t token; // of rte_rcu_qsbr_start
-    void (*free)(void *);
-    void *p;
-    size_t size;
-};
-
-struct memory {
-    size_t budget, bytes;
-    struct garbage *first, **last; // oldest first
-};
-
-void memory_init(struct memory *memory, size_t budget);
-// Zeroed, at the start of a cache line; NULL if the budget or the machine has no more.
-void *memory_alloc(struct memory *memory, size_t size);
-void memory_free(struct memory *memory, void *p, size_t size);
-// Frees p, which no reader will find any more, once none can hold it: by `release`, or free.
-void memory_retire(struct memory *memory, void *p, size_t size, void (*release)(void *));
-// Frees what no reader can hold any more; all: whether they can or not.
-void memory_collect(struct memory *memory, bool all);
 
 // classifier_hash.c: a set of rules in hash tables, one for each mask; mask_*_lookup:
 // classifier_lookup.c.

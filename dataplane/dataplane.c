@@ -11,11 +11,14 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "dataplane/memory.h"
 #include "dataplane/policy.h"
 
 #define RCU_WAIT_S 10
 
 struct dataplane dp;
+
+static struct memory unpublished = {.last = &unpublished.first};
 
 // Free 2 MiB or 1 GiB pages anywhere?
 static bool have_hugepages(unsigned memory_mb)
@@ -151,41 +154,17 @@ void rcu_wait(void)
     }
 }
 
-// What was unpublished and waits for its grace period, the oldest first.
-static struct {
-    void *p;
-    uint64_t token;
-} waiting[256];
-static unsigned oldest, n_waiting;
-
-static void free_waiting(void)
-{
-    while (n_waiting && rte_rcu_qsbr_check(dp.rcu, waiting[oldest].token, false)) {
-        free(waiting[oldest].p);
-        oldest = (oldest + 1) % RTE_DIM(waiting);
-        n_waiting--;
-    }
-}
-
 void rcu_free(void *p)
 {
-    unsigned last;
-
-    free_waiting();
-    if (n_waiting == RTE_DIM(waiting)) {
-        rcu_wait();
-        free_waiting();
-    }
-    last = (oldest + n_waiting++) % RTE_DIM(waiting);
-    waiting[last].p = p;
-    waiting[last].token = rte_rcu_qsbr_start(dp.rcu);
+    memory_retire(&unpublished, p, 0, NULL);
+    memory_collect(&unpublished, false);
 }
 
 void dp_fini(void)
 {
     if (dp.workers)
         workers_stop();
-    free_waiting(); // no worker is left to wait for
+    memory_collect(&unpublished, true);
     policy_fini();
     ports_close();
     // A build cannot be interrupted; the process ends all the same.

@@ -241,6 +241,8 @@ void icmp6_error(struct worker *w, struct port *port, const struct rte_mbuf *m, 
 // fragment.c: sends an IPv4 packet in fragments (RFC 791); takes it over.
 void fragment4(struct worker *w, struct port *in, struct rte_mbuf *m, uint16_t out, uint16_t mtu);
 
+// punt.c: a buffer with a copy of a frame. -ENOBUFS, or -EMSGSIZE: none holds so much.
+int frame_mbuf(const void *frame, size_t len, struct rte_mbuf **mbuf);
 // punt.c: hands the frame to the control thread; takes it over.
 void punt(struct worker *w, struct port *port, struct rte_mbuf *m);
 

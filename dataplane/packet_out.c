@@ -18,18 +18,6 @@ struct packet_out {
 // Where a controller's own frames come in. It takes any MAC and is no way out.
 static struct port controller_port = {.no = PORT_NONE};
 
-static struct rte_mbuf *frame_mbuf(const void *frame, size_t len)
-{
-    struct rte_mbuf *m = rte_pktmbuf_alloc(dp.pool);
-    char *data = m && len <= UINT16_MAX ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
-
-    if (data)
-        memcpy(data, frame, len);
-    else
-        rte_pktmbuf_free(m);
-    return data ? m : NULL;
-}
-
 // A message that owns its frame. NULL: no buffers.
 static struct rte_mbuf *message_new(const struct port *in, const struct action *actions, unsigned n,
                                     const void *frame, size_t len)
@@ -40,8 +28,7 @@ static struct rte_mbuf *message_new(const struct port *in, const struct action *
     if (!message)
         return NULL;
     out = (struct packet_out *)rte_pktmbuf_append(message, sizeof *out);
-    out->frame = frame_mbuf(frame, len);
-    if (!out->frame) {
+    if (frame_mbuf(frame, len, &out->frame)) {
         rte_pktmbuf_free(message);
         return NULL;
     }

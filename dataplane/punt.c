@@ -116,15 +116,11 @@ bool dp_packet_in_recv(struct dp_packet_in *in)
     return true;
 }
 
-int dp_inject(uint16_t no, const void *frame, size_t len)
+int frame_mbuf(const void *frame, size_t len, struct rte_mbuf **mbuf)
 {
-    struct port *port = no <= PORT_MAX ? dp.ports[no] : NULL;
-    struct rte_mbuf *m;
+    struct rte_mbuf *m = rte_pktmbuf_alloc(dp.pool);
     char *data;
 
-    if (!port)
-        return -ENODEV;
-    m = rte_pktmbuf_alloc(dp.pool);
     if (!m)
         return -ENOBUFS;
     data = len <= UINT16_MAX ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
@@ -133,6 +129,21 @@ int dp_inject(uint16_t no, const void *frame, size_t len)
         return -EMSGSIZE;
     }
     memcpy(data, frame, len);
+    *mbuf = m;
+    return 0;
+}
+
+int dp_inject(uint16_t no, const void *frame, size_t len)
+{
+    struct port *port = no <= PORT_MAX ? dp.ports[no] : NULL;
+    struct rte_mbuf *m;
+    int ret;
+
+    if (!port)
+        return -ENODEV;
+    ret = frame_mbuf(frame, len, &m);
+    if (ret)
+        return ret;
     m->hash.usr = (uint32_t)port->generation << 16 | no;
     if (rte_ring_enqueue(dp.workers[port->owner].injected, m)) {
         rte_pktmbuf_free(m);

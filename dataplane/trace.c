@@ -219,19 +219,13 @@ int dp_trace(uint16_t in_port, const void *frame, size_t len, char **text)
     struct trace trace;
     struct worker *w;
     size_t size;
-    char *data;
+    int ret;
 
     if (!port)
         return -ENODEV;
-    m = rte_pktmbuf_alloc(dp.pool);
-    if (!m)
-        return -ENOBUFS;
-    data = len <= UINT16_MAX ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
-    if (!data) {
-        rte_pktmbuf_free(m);
-        return -EMSGSIZE;
-    }
-    memcpy(data, frame, len);
+    ret = frame_mbuf(frame, len, &m);
+    if (ret)
+        return ret;
     w = worker_for_trace(&trace);
     trace.text = open_memstream(text, &size);
     if (w && trace.text)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The classifier's memory: within a budget, and freed only after readers have gone. From the C
-// library, not from DPDK's heap: that one has a lock that a build in the background may hold, and
-// is not larger than the node file says.
+// From the C library, not from DPDK's heap: that one has a lock that a build in the background may
+// hold, and is not larger than the node file says.
+#include "dataplane/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/classifier_internal.h"
+#include "dataplane/internal.h"
 
 void memory_init(struct memory *memory, size_t budget)
 {
