@@ -72,7 +72,7 @@ static void put_right(struct frame *f, uint8_t flags)
     }
 }
 
-static struct rte_mbuf *frame_mbuf(const struct frame *f)
+static struct rte_mbuf *exact_mbuf(const struct frame *f)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(frames);
     // The answer to a solicitation is written over it, and may be 8 bytes longer.
@@ -120,7 +120,7 @@ static uint16_t read_burst(const uint8_t **data, size_t *size, struct rte_mbuf *
         put_right(&f, flags & RULES ? 0 : flags);
         control(flags, *port, &f);
         if (!(flags & RULES))
-            mbufs[n++] = frame_mbuf(&f);
+            mbufs[n++] = exact_mbuf(&f);
     }
     return n;
 }
