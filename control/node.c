@@ -35,12 +35,11 @@
 
 VLOG_DEFINE_THIS_MODULE(node);
 
-// What the workers handed over is fetched this often, because there is no descriptor that tells:
-// often while an answer is awaited, else as often as the queue between wants to be emptied. Each
-// turn costs about ten system calls, and an idle node is to cost nothing.
-#define PUNT_IDLE_MS 50
-#define PUNT_BUSY_MS 1
-#define PUNT_BURST   64
+// The first frame that a worker hands over wakes the control thread; those that follow wait so long
+// for each other, so that a flood of them makes 1,000 turns a second and not one each.
+#define PUNT_GATHER_MS 1
+#define PUNT_BURST     64
+#define IDLE_MS        50 // for what tells nobody that it has changed
 
 #define FILES_MAX 16384
 
@@ -72,6 +71,18 @@ static bool take_punts(long long now_ms)
     return n > 0;
 }
 
+static void wait_for_punts(bool had_some)
+{
+    int fd = had_some ? -1 : dp_punt_wait();
+
+    if (had_some)
+        poll_timer_wait(PUNT_GATHER_MS);
+    else if (fd < 0)
+        poll_immediate_wake();
+    else
+        poll_fd_wait(fd, POLLIN);
+}
+
 static bool told_to_stop(struct node *node)
 {
     struct signalfd_siginfo info;
@@ -86,22 +97,22 @@ static void loop(struct node *node)
 {
     while (!told_to_stop(node)) {
         long long now_ms, uplinks_ms, attachments_ms;
-        bool busy;
+        bool punts;
 
         netdev_watch_run();
         // Before the probes: an answer that is here is no missed one, however late this turn is.
         now_ms = time_msec();
-        busy = take_punts(now_ms);
+        punts = take_punts(now_ms);
         uplinks_ms = uplinks_run(now_ms);
         attachments_ms = attachments_run(now_ms);
         rpc_server_run(now_ms);
         unixctl_server_run(node->unixctl);
-        openflow_run();
+        punts = openflow_run() || punts;
         appctl_run();
 
-        busy = busy || uplinks_expect_answers(now_ms);
+        wait_for_punts(punts);
         poll_timer_wait_until(MIN(uplinks_ms, attachments_ms));
-        poll_timer_wait(busy ? PUNT_BUSY_MS : PUNT_IDLE_MS);
+        poll_timer_wait(IDLE_MS);
         poll_fd_wait(node->signal_fd, POLLIN);
         netdev_watch_wait();
         rpc_server_wait();

@@ -28,8 +28,6 @@ VLOG_DEFINE_THIS_MODULE(uplinks);
 // and the first frames of a new link are the ones that are lost.
 #define EAGER_ROUNDS      20
 #define EAGER_INTERVAL_MS 50
-// An answer to a probe is worth polling for this long.
-#define ANSWER_MS 20
 
 static const struct config *config;
 static struct uplink uplinks[CONFIG_UPLINKS_MAX];
@@ -38,7 +36,7 @@ static struct rte_ether_addr node_mac; // of the first uplink that was opened
 static struct dp_member_map map;
 static enum member_choice choices[CONFIG_RANGES_MAX];
 static unsigned senders[CONFIG_UPLINKS_MAX][CONFIG_RANGES_MAX]; // rotates over a range's pods
-static long long last_probe_ms = LLONG_MIN / 2, next_link_poll_ms;
+static long long next_link_poll_ms;
 
 static const char *range_text(unsigned range, char buf[ADDRESS_TEXT])
 {
@@ -402,7 +400,6 @@ long long uplinks_run(long long now_ms)
             bool eager = uplink->eager > 0 && !all_answer(uplink);
 
             probe(i, eager);
-            last_probe_ms = now_ms;
             uplink->eager -= uplink->eager > 0;
             uplink->probe_ms = now_ms + (eager ? MIN(EAGER_INTERVAL_MS, config->probe_interval_ms)
                                                : config->probe_interval_ms);
@@ -410,17 +407,4 @@ long long uplinks_run(long long now_ms)
         next = MIN(next, uplink->probe_ms);
     }
     return next;
-}
-
-bool uplinks_expect_answers(long long now_ms)
-{
-    if (now_ms - last_probe_ms >= ANSWER_MS)
-        return false;
-    for (unsigned i = 0; i < n_uplinks; i++) {
-        for (unsigned r = 0; r < config->n_ranges; r++) {
-            if (uplinks[i].gateways[r].waiting)
-                return true;
-        }
-    }
-    return false;
 }

@@ -43,8 +43,6 @@ void uplinks_netdev_changed(int ifindex, const char *name, bool gone);
 void uplinks_punt(const struct dp_punt *punt, long long now_ms);
 // Probes, watches links, announces. Returns when to be called again.
 long long uplinks_run(long long now_ms);
-// True while an answer to a probe may come at any moment.
-bool uplinks_expect_answers(long long now_ms);
 
 // Announces an address on every uplink with carrier; and no more.
 void uplinks_announce(unsigned range, const struct in6_addr *address, long long now_ms);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -105,6 +106,9 @@ static int tables_init(char **error)
                                       (uint16_t)(RTE_PKTMBUF_HEADROOM + frame), SOCKET_ID_ANY);
     dp.punt = rte_ring_create("punt", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.packet_ins = rte_ring_create("packet_ins", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+    dp.punt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (dp.punt_fd < 0)
+        return set_error(-errno, error, "no descriptor for punts: %s", strerror(errno));
     dp.members = calloc(1, sizeof *dp.members);
     if (!dp.rcu || !dp.pool || !dp.punt || !dp.packet_ins || !dp.members ||
         rte_rcu_qsbr_init(dp.rcu, dp.config.n_workers))

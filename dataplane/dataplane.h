@@ -269,6 +269,9 @@ struct dp_punt {
 };
 // Takes up to n; returns how many.
 unsigned dp_punt_recv(struct dp_punt *punts, unsigned n);
+// A descriptor that the next punt or packet-in makes readable, once; to be asked for before each
+// time that the control thread sleeps. -1: there is one already.
+int dp_punt_wait(void);
 // Sends a frame of the daemon's own out of a port (counted as originated). -ENOBUFS if it cannot
 // now.
 int dp_inject(uint16_t port, const void *frame, size_t len);

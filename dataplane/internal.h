@@ -163,6 +163,8 @@ struct dataplane {
     bool stop;
     struct rte_ring *punt;       // struct rte_mbuf, input port in mbuf->hash.usr
     struct rte_ring *packet_ins; // struct rte_mbuf, which holds a struct dp_packet_in
+    int punt_fd;                 // an eventfd that wakes the control thread
+    bool punt_awaited;           // by the control thread: the next one is to wake it
     unsigned n_gateways;
     struct dp_gateway gateways[DP_GATEWAYS_MAX];
     struct members *members;

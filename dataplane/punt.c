@@ -2,10 +2,33 @@
 // Between the workers and the control thread: frames up (punt, packet-in) and down (inject).
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "dataplane/trace.h"
 
 #define PUNTS_PER_S 1000 // of each port; and as many packet-ins
+
+// A system call of a worker's, but only for the first frame that a sleeping control thread gets.
+static int hand_over(struct rte_ring *ring, struct rte_mbuf *m)
+{
+    int ret = rte_ring_enqueue(ring, m);
+
+    rte_smp_mb(); // the frame is there before we look, see dp_punt_wait
+    if (!ret && load_acquire(&dp.punt_awaited) &&
+        __atomic_exchange_n(&dp.punt_awaited, false, __ATOMIC_ACQ_REL))
+        eventfd_write(dp.punt_fd, 1);
+    return ret;
+}
+
+int dp_punt_wait(void)
+{
+    eventfd_t ignored;
+
+    eventfd_read(dp.punt_fd, &ignored);
+    store_release(&dp.punt_awaited, true);
+    rte_smp_mb(); // a worker that does not see it has put its frame there
+    return rte_ring_empty(dp.punt) && rte_ring_empty(dp.packet_ins) ? dp.punt_fd : -1;
+}
 
 void punt(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
@@ -18,7 +41,7 @@ void punt(struct worker *w, struct port *port, struct rte_mbuf *m)
         return;
     }
     m->hash.usr = port->no;
-    if (rte_ring_enqueue(dp.punt, m))
+    if (hand_over(dp.punt, m))
         drop(w, port, m, DROP_punt_full);
     else
         w->counters[port->no].drops[DROP_punted]++;
@@ -84,7 +107,7 @@ static enum drop_reason packet_in(struct worker *w, const struct port *in,
     m = packet_in_message(pp, action);
     if (!m)
         return DROP_policy_no_copy;
-    if (!rte_ring_enqueue(dp.packet_ins, m))
+    if (!hand_over(dp.packet_ins, m))
         return DROP_punted;
     rte_pktmbuf_free(m);
     return DROP_punt_full;

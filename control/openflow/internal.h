@@ -112,7 +112,8 @@ enum ofperr openflow_packet_xlate(struct ofproto *ofproto, struct ofproto_packet
 void openflow_packet_xlate_revert(struct ofproto *ofproto, struct ofproto_packet_out *out);
 void openflow_packet_execute_prepare(struct ofproto *ofproto, struct ofproto_packet_out *out);
 void openflow_packet_execute(struct ofproto *ofproto, struct ofproto_packet_out *out);
-void packet_ins_run(void);
+// True if there was any.
+bool packet_ins_run(void);
 // Makes the message for a packet-in of which only pin.max_len bytes are known.
 typedef struct ofpbuf *packet_in_encoder(const struct ofputil_packet_in_private *pin,
                                          enum ofputil_protocol protocol,

@@ -203,11 +203,14 @@ void openflow_close(void)
     run_dir = NULL;
 }
 
-void openflow_run(void)
+bool openflow_run(void)
 {
+    bool any = packet_ins_run();
+
     ofproto_run(openflow_switch);
     transaction_run();
     busy = dp_policy_poll();
+    return any;
 }
 
 void openflow_wait(void)

@@ -18,8 +18,9 @@ int openflow_listen(char **error);
 // The rules stay in the state. Right after any part of openflow_open.
 void openflow_close(void);
 
-// Takes requests, sends packet-ins, expires rules, follows the ports.
-void openflow_run(void);
+// Takes requests, sends packet-ins, expires rules, follows the ports. True if there were
+// packet-ins.
+bool openflow_run(void);
 void openflow_wait(void);
 // A netdev changed; see control/netdev.h.
 void openflow_netdev_changed(const char *name);

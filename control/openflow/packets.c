@@ -121,10 +121,12 @@ struct ofpbuf *packet_in_encode(const struct ofputil_packet_in_private *pin,
     return encoded;
 }
 
-void packet_ins_run(void)
+bool packet_ins_run(void)
 {
     struct dp_packet_in in;
+    int n;
 
-    for (int i = 0; i < PACKET_INS_A_TURN && dp_packet_in_recv(&in); i++)
+    for (n = 0; n < PACKET_INS_A_TURN && dp_packet_in_recv(&in); n++)
         send_packet_in(&in);
+    return n > 0;
 }

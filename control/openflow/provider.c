@@ -69,7 +69,6 @@ static int run(struct ofproto *ofproto)
 {
     (void)ofproto;
     switch_ports_run();
-    packet_ins_run();
     if (time_msec() >= expire_ms) {
         openflow_rules_expire();
         expire_ms = time_msec() + EXPIRE_MS;

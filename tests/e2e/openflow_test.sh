@@ -243,6 +243,16 @@ check "port-status of a pod that goes" wait_until 5 grep -q "OFPT_PORT_STATUS.*D
 kill $monitor $watch
 wait $monitor $watch 2>/dev/null
 
+# Nothing else goes on: the control thread sleeps, and is woken. Looking every 50 ms would make the median 25.
+of add-flow "$switch" "priority=10,udp,nw_src=$a4,tp_dst=9,actions=controller"
+packet_ins_timed() {
+	took=$("$(dirname "$0")/packet_in_times.py" "$SLUICE_LAB_PREFIX-pod-a" "$run/br0.mgmt" "$b4" 30 2>"$scratch/times")
+}
+measure "[ \"\$took\" -lt 15000 ]" packet_ins_timed
+cat "$scratch/times"
+check_at_most "a packet-in of an idle node takes, us (median)" "$took" 15000
+clean
+
 ## Packet-out.
 # UDP from 10.9.0.1:1 to 10.9.0.2:9999, 8 bytes.
 frame=$(in_ns b cat /sys/class/net/eth0/address | tr -d :)02000000000108004500002400010000401166b40a0900010a0900020001270f00100000736c756963652121

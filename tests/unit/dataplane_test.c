@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What becomes of single frames: forwarded, answered or dropped by name. Through the real workers;
 // the ports are in-process rings. After each test the sum rule must hold (node_settle).
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -449,6 +450,36 @@ static void hands_gateways_answers_to_control(void **state)
     assert_nothing_left();
 }
 
+static bool is_readable(int fd, int timeout_ms)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+    return poll(&pollfd, 1, timeout_ms) == 1;
+}
+
+static void wakes_control_for_what_it_hands_over(void **state)
+{
+    struct dp_punt punt;
+    struct frame f;
+    int fd;
+
+    (void)state;
+    frame_arp(&f, RTE_ARP_OP_REPLY, &GATEWAY_MAC, "10.1.10.1", "10.1.10.5");
+    for (int i = 0; i < 3; i++) {
+        fd = dp_punt_wait();
+        assert_true(fd >= 0);
+        assert_false(is_readable(fd, 0));
+        assert_dropped(UPLINK0, &f, DROP_punted);
+        assert_true(is_readable(fd, 10000));
+        assert_dropped(UPLINK0, &f, DROP_punted);
+        assert_int_equal(dp_punt_wait(), -1);
+        assert_int_equal(dp_punt_recv(&punt, 1), 1);
+        assert_int_equal(dp_punt_wait(), -1);
+        assert_int_equal(dp_punt_recv(&punt, 1), 1);
+    }
+    assert_nothing_left();
+}
+
 // Pod B's MTU is 1400.
 static void keeps_to_the_mtu(void **state)
 {
@@ -569,6 +600,7 @@ int main(void)
         cmocka_unit_test(answers_arp),
         cmocka_unit_test(answers_neighbour_solicitations),
         cmocka_unit_test(hands_gateways_answers_to_control),
+        cmocka_unit_test(wakes_control_for_what_it_hands_over),
         cmocka_unit_test(keeps_to_the_mtu),
         cmocka_unit_test(drops_malformed_headers),
     };
