@@ -16,14 +16,41 @@ node_make() {
 	ns_ip node route add default via "$host6:1" dev host0 onlink
 }
 
+# The SmartNIC, in software, where the lab has one: net_esw and a number by which its VFs' MAC addresses differ from
+# those of other labs' on this machine. Usage: nic_make; sets nic
+nic_make() {
+	local n=0 lock
+	exec {lock}</run
+	flock "$lock"
+	while grep -qsx "net_esw$n" /run/sluice-lab-*/nic; do
+		n=$((n + 1))
+	done
+	nic=net_esw$n
+	echo "$nic" >"$run/nic"
+	exec {lock}<&-
+	# A packet socket takes the frames of its wires before they get here; the node's own stack is not to take them, too.
+	ns_exec node nft -f - <<-'EOT'
+		table netdev wires {
+			chain in { type filter hook ingress devices = { up0, up1 } priority 0; policy drop; }
+		}
+	EOT
+}
+
+# VFs are TAPs that outlive the daemon, as VFs do.
+uplinks() {
+	if [ -n "$nic" ]; then
+		cat <<-EOT
+			  - {name: up0, devargs: "$nic,wire0=up0,wire1=up1,vfs=$vfs,vf=tap:vf,persist=1"}
+			  - {name: up1, devargs: "$nic,representor=pf1"}
+		EOT
+	else
+		printf '  - netdev: up%s\n' 0 1
+	fi
+}
+
 node_file() {
 	local r
-	cat <<EOT
-uplinks:
-  - netdev: up0
-  - netdev: up1
-ranges:
-EOT
+	printf 'uplinks:\n%s\nranges:\n' "$(uplinks)"
 	for r in "$host4" "${ranges4[@]}"; do
 		printf '  - subnet: %s.0/24\n    gateway: %s.1\n' "$r" "$r"
 	done
@@ -62,18 +89,85 @@ cni() {
 		"$(binary sluice)" <"${4:-$run/cni$2.json}"
 }
 
-pod_add() { # POD RANGE
+# The addresses of a pod on a VF, of which the plugin knows nothing yet. Usage: ipam ADD|DEL RANGE POD
+ipam() {
+	env -i PATH="$PATH" CNI_COMMAND="$1" CNI_CONTAINERID="$prefix-$3" CNI_NETNS="/run/netns/$prefix-pod-$3" \
+		CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni /usr/lib/cni/host-local <"$run/cni$2.json"
+}
+
+free_vfs() {
+	ns_ip node -j link show | jq -r '.[].ifname | select(test("^vf[0-9]+$"))' | sort -V
+}
+
+# Takes the first free VF into a pod. Usage: vf_take POD
+vf_take() {
+	local lock vf
+	exec {lock}<"$run"
+	flock "$lock"
+	vf=$(free_vfs | head -n 1)
+	[ -n "$vf" ] || { say "all $vfs VFs are taken"; return 1; }
+	ns_ip node link set "$vf" netns "$prefix-pod-$1" name eth0 || return 1
+	echo "$vf" >"$run/pods/$1.vf"
+	exec {lock}<&-
+}
+
+# What a plugin does with a VF: its netdev goes into the pod, its representor to the daemon. Usage: vf_add POD RANGE
+vf_add() {
+	local pod=$1 range=$2 vf address gateway addresses=()
+	vf_take "$pod" && ipam ADD "$range" "$pod" >"$run/pods/$pod.json" || return 1
+	vf=$(cat "$run/pods/$pod.vf")
+	ns_sysctl "pod-$pod" net.ipv6.conf.eth0.accept_ra=0 net.ipv6.conf.eth0.accept_dad=0
+	for address in $(pod_ip "$pod" 4) $(pod_ip "$pod" 6); do
+		addresses+=(--ip "$address")
+		ns_ip "pod-$pod" addr add "$address" dev eth0 || return 1
+	done
+	sluicectl attach --container-id "$prefix-$pod" --ifname eth0 --devargs "$nic,representor=vf[${vf#vf}]" \
+		--mac "$(pod_mac "$pod")" "${addresses[@]}" >/dev/null || return 1
+	ns_ip "pod-$pod" link set eth0 up || return 1
+	for gateway in $(jq -r '.ips[].gateway' "$run/pods/$pod.json"); do
+		ns_ip "pod-$pod" route add "$gateway" dev eth0 || return 1
+		ns_ip "pod-$pod" route add default via "$gateway" || return 1
+	done
+}
+
+# Usage: vf_del POD RANGE
+vf_del() {
+	sluicectl detach --container-id "$prefix-$1" --ifname eth0 >/dev/null || return 1
+	ipam DEL "$2" "$1" || return 1
+	ns_ip "pod-$1" link set eth0 down name "$(cat "$run/pods/$1.vf")" || return 1
+	ns_ip "pod-$1" link set "$(cat "$run/pods/$1.vf")" netns "$prefix-node"
+}
+
+# What attaches and detaches a pod: the CNI plugin, with a veth pair, or we, with a VF. Usage: attach|detach POD RANGE
+attach() {
+	if [ -e "$run/pods/$1.vf" ]; then
+		vf_add "$@"
+	else
+		cni ADD "$2" "$1" >"$run/pods/$1.json"
+	fi
+}
+
+detach() {
+	if [ -e "$run/pods/$1.vf" ]; then
+		vf_del "$@"
+	else
+		cni DEL "$2" "$1"
+	fi
+}
+
+pod_add() { # POD RANGE [vf]
 	local pod=$1 range=$2
 	ns_exists "pod-$pod" && die "there is a pod $pod already"
 	# IPv6 addresses must be usable at once; the rest of the pod's settings are the plugin's job.
 	ip netns add "$prefix-pod-$pod"
 	ns_ip "pod-$pod" link set lo up
 	ns_sysctl "pod-$pod" "${ns_settings[@]}"
-	if ! cni ADD "$range" "$pod" >"$run/pods/$pod.json"; then
-		say "the plugin could not attach $pod: $(cat "$run/pods/$pod.json")"
-		cni DEL "$range" "$pod" >/dev/null 2>&1 || :
-		ip netns del "$prefix-pod-$pod"
-		rm -f "$run/pods/$pod.json"
+	[ "${3:-}" != vf ] || : >"$run/pods/$pod.vf"
+	if ! attach "$pod" "$range"; then
+		say "$pod could not be attached: $(cat "$run/pods/$pod.json")"
+		detach "$pod" "$range" >/dev/null 2>&1 || :
+		ns_end "pod-$pod"
+		rm -f "$run/pods/$pod".*
 		return 1
 	fi
 	echo "$range" >"$run/pods/$pod.range"
@@ -82,8 +176,8 @@ pod_add() { # POD RANGE
 pod_del() { # POD
 	local pod=$1
 	[ -e "$run/pods/$pod.range" ] || die "there is no pod $pod"
-	# A DEL that failed is for the runtime to repeat: the pod stays.
-	cni DEL "$(cat "$run/pods/$pod.range")" "$pod" || return 1
+	# What failed is for the runtime to repeat: the pod stays.
+	detach "$pod" "$(cat "$run/pods/$pod.range")" || return 1
 	ns_end "pod-$pod"
 	rm -f "$run/pods/$pod".*
 }
