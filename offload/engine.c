@@ -101,11 +101,12 @@ static bool concerns(const struct offload_rule *orule, unsigned n)
     return orule->rule.match.in_port == PORT_NONE || nic_of(orule->rule.match.in_port) == (int)n;
 }
 
-// Where the rule is to do its work; elsewhere its place holder is enough.
-static bool is_home(const struct offload_rule *orule, unsigned n)
+bool engine_is_home(const struct offload_rule *orule, unsigned n)
 {
     uint16_t out = out_port(&orule->rule);
 
+    if (!concerns(orule, n))
+        return false;
     if (orule->rule.match.in_port != PORT_NONE)
         return nic_of(orule->rule.match.in_port) == (int)n;
     return out == PORT_NONE || nic_of(out) == (int)n;
@@ -186,11 +187,16 @@ static bool higher_visit(struct plan_node *node, void *arg)
     return false;
 }
 
-// Do the other rules of its table let it into this NIC?
+// Do the other rules let it into this NIC?
 static bool is_let_in(struct offload_rule *orule, unsigned n, char **why)
 {
     struct question question = {.orule = orule, .n = n};
 
+    if (pods_is_out(orule, n)) {
+        say(why, "the NIC has no room for all rules of this pod; they go in together when others "
+                 "have left");
+        return false;
+    }
     if (!plan_overlaps(&orule->node, PLAN_SAME, same_level_visit, &question)) {
         say(why, question.blocker->rule.priority == orule->rule.priority
                      ? "another rule of its priority matches some of its packets"
@@ -205,6 +211,7 @@ static bool is_let_in(struct offload_rule *orule, unsigned n, char **why)
     return true;
 }
 
+static void settle(struct offload_rule *orule);
 static bool evict_visit(struct plan_node *node, void *arg);
 static bool unblock_visit(struct plan_node *node, void *arg);
 
@@ -218,6 +225,19 @@ static void save_counts(struct offload_rule *orule, const struct place *place)
     pthread_mutex_unlock(&engine.lock);
 }
 
+static void came(struct nic *nic)
+{
+    nic->n_rules++;
+    nic->room--;
+}
+
+static void left(struct nic *nic)
+{
+    nic->n_rules--;
+    nic->room++;
+    nic->room_came = nic->room_came || nic->room > 0;
+}
+
 static void destroy_place(struct offload_rule *orule, unsigned n, struct place *place)
 {
     struct nic *nic = &engine.nics[n];
@@ -225,8 +245,7 @@ static void destroy_place(struct offload_rule *orule, unsigned n, struct place *
     audit_read(orule);
     save_counts(orule, place);
     nic_destroy(nic, place->handle);
-    nic->n_rules--;
-    nic->room++;
+    left(nic);
     *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
 }
 
@@ -274,8 +293,9 @@ static struct rte_flow *create(struct offload_rule *orule, unsigned n, enum plac
     return handle;
 }
 
-// Puts the rule, or its place holder, into the NIC; what of it was there goes afterwards.
-static bool put(struct offload_rule *orule, unsigned n, enum place_kind kind, char **why)
+// Puts the rule, or its place holder, into the NIC; what of it was there goes afterwards. Negative
+// errno.
+static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, char **why)
 {
     struct place *place = &orule->places[n], old;
     struct nic *nic = &engine.nics[n];
@@ -288,7 +308,7 @@ static bool put(struct offload_rule *orule, unsigned n, enum place_kind kind, ch
     if (*refused) {
         if (!*why && orule->why_not)
             *why = strdup(orule->why_not);
-        return false;
+        return -ENOTSUP;
     }
     err = engine_build(orule, n, kind, &flow, &sentence);
     if (err) { // it may be built when its ports are others
@@ -296,7 +316,7 @@ static bool put(struct offload_rule *orule, unsigned n, enum place_kind kind, ch
             *why = sentence;
         else
             free(sentence);
-        return false;
+        return err;
     }
     handle = create(orule, n, kind, &flow, &err, &sentence);
     if (!handle) {
@@ -316,19 +336,19 @@ static bool put(struct offload_rule *orule, unsigned n, enum place_kind kind, ch
             free(sentence);
         if (!nic->n_rules)
             nic_remove_exceptions(nic);
-        return false;
+        return err;
     }
     free(sentence);
     old = *place;
     *place = (struct place){.handle = handle,
                             .kind = (uint8_t)kind,
                             .line = nic->dump == DUMP_LINES ? audit_line(&flow) : 0};
-    nic->n_rules++;
+    came(nic);
     if (old.kind)
         destroy_place(orule, n, &old);
     else
         plan_overlaps(&orule->node, PLAN_LOWER, unblock_visit, &n);
-    return true;
+    return 0;
 }
 
 // Is a place holder of any use?
@@ -354,6 +374,30 @@ static void take_out(struct offload_rule *orule, unsigned n)
         nic_remove_exceptions(&engine.nics[n]);
 }
 
+// Takes a pod out of a full NIC, so that the rule can be in it. False: there is none that comes
+// after it.
+static bool make_room(struct offload_rule *orule, unsigned n, enum place_kind kind)
+{
+    struct offload_rule *other;
+    struct pod *pod;
+
+    // Operators' rules come when they come: so many could take out all pods, and be for nobody.
+    if (engine.making_room || rule_table_is_policy(orule->rule.table))
+        return false;
+    pod = pods_last(orule, n, kind);
+    if (!pod)
+        return false;
+    pods_set_out(pod, n, true);
+    engine.making_room = true;
+    TAILQ_FOREACH(other, &pod->rules, of_pod)
+    {
+        if (other != orule)
+            settle(other);
+    }
+    engine.making_room = false;
+    return true;
+}
+
 // Brings one rule in one NIC to what it may be there. True: it is settled as it should be.
 static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
 {
@@ -365,16 +409,37 @@ static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
         say(why, engine.nics[n].gone ? "the NIC is gone" : "no packet in the NIC matches it");
         return false;
     }
-    if (is_home(orule, n) && is_let_in(orule, n, why) &&
-        (place->kind == PLACE_FULL || put(orule, n, PLACE_FULL, why)))
-        return true;
-    if (place->kind != PLACE_SOFTWARE &&
-        !(may_hold_place(orule) && put(orule, n, PLACE_SOFTWARE, why))) {
-        if (place->kind)
-            take_out(orule, n);
-        else
-            plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
+    for (;;) {
+        bool may = engine_is_home(orule, n) && is_let_in(orule, n, why);
+        int err;
+
+        if (may && place->kind == PLACE_FULL)
+            return true;
+        err = may ? put(orule, n, PLACE_FULL, why) : -EPERM;
+        if (!err)
+            return true;
+        if (err != -ENOSPC || !make_room(orule, n, PLACE_FULL)) {
+            if (place->kind == PLACE_SOFTWARE)
+                return false;
+            err = may_hold_place(orule) ? put(orule, n, PLACE_SOFTWARE, why) : -EPERM;
+            if (!err)
+                return false;
+            if (err != -ENOSPC || !make_room(orule, n, PLACE_SOFTWARE))
+                break;
+        }
+        // What let it in may have gone with the pod.
+        stop_waiting(orule);
+        free(*why);
+        *why = NULL;
     }
+    if (!place->kind) {
+        plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
+        return false;
+    }
+    take_out(orule, n);
+    // Now there is room for the place holder.
+    if (engine.making_room && may_hold_place(orule) && !put(orule, n, PLACE_SOFTWARE, why))
+        stop_waiting(orule);
     return false;
 }
 
@@ -431,7 +496,7 @@ static void settle(struct offload_rule *orule)
         return;
     }
     for (unsigned n = 0; n < engine.n_nics; n++) {
-        bool home = concerns(orule, n) && is_home(orule, n);
+        bool home = engine_is_home(orule, n);
         char *why = NULL;
         bool in = settle_in(orule, n, &why);
 
@@ -506,6 +571,7 @@ static void add(struct offload_rule *orule)
         return;
     }
     orule->planned = true;
+    pods_join(orule);
     if (rule_table_is_policy(orule->rule.table))
         switch_policy();
     if (engine.mode != OFFLOAD_OFF)
@@ -521,11 +587,12 @@ static void remove_rule(struct offload_rule *orule)
         if (!orule->places[n].kind)
             continue;
         nic_destroy(&engine.nics[n], orule->places[n].handle);
-        engine.nics[n].room++;
-        if (--engine.nics[n].n_rules == 0)
+        left(&engine.nics[n]);
+        if (!engine.nics[n].n_rules)
             nic_remove_exceptions(&engine.nics[n]);
     }
     audit_forget(orule);
+    pods_leave(orule);
     TAILQ_REMOVE(&engine.all, orule, all);
     if (orule->planned) {
         for (unsigned n = 0; n < engine.n_nics; n++) {
@@ -540,28 +607,34 @@ static void remove_rule(struct offload_rule *orule)
     free(orule);
 }
 
+// A NIC has room again: for what waits, and what is left of it for pods.
+static void use_room(unsigned n)
+{
+    struct nic *nic = &engine.nics[n];
+    struct offload_rule *orule;
+    int room = nic->room;
+
+    nic->room_came = false;
+    for (; room > 0 && (orule = TAILQ_FIRST(&engine.waiting)); room--)
+        engine_queue(orule);
+    if (room > 0)
+        pods_let_in(n, room);
+}
+
 // A NIC has room again, or it is time to try once more.
 static void wake_waiting(void)
 {
-    bool room = false, retry = engine.retry_at && engine_now() >= engine.retry_at;
     struct offload_rule *orule;
-    unsigned n_room = 0;
 
-    for (unsigned n = 0; n < engine.n_nics; n++)
-        n_room += engine.nics[n].room;
-    room = n_room > 0;
-    if (!room && !retry)
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        if (engine.nics[n].room_came)
+            use_room(n);
+    }
+    if (!engine.retry_at || engine_now() < engine.retry_at)
         return;
-    for (unsigned n = 0; n < engine.n_nics; n++)
-        engine.nics[n].room = 0;
-    if (retry) {
-        engine.retry_at = 0;
-        n_room = UINT32_MAX;
-    }
-    while (n_room-- && (orule = TAILQ_FIRST(&engine.waiting))) {
-        stop_waiting(orule);
+    engine.retry_at = 0;
+    while ((orule = TAILQ_FIRST(&engine.waiting)))
         engine_queue(orule);
-    }
 }
 
 static bool names_port(const struct rule *rule, const bool ports[PORT_MAX + 1])
@@ -619,6 +692,8 @@ void engine_reprogram(unsigned n)
         memset(nic->exceptions, 0, sizeof(nic->exceptions));
     nic_remove_exceptions(nic);
     nic->n_rules = 0;
+    nic->room = 0;
+    pods_forget(n);
     queue_all();
 }
 

@@ -32,9 +32,13 @@ struct place {
     bool missing;            // by the audit's last look
 };
 
+struct pod;
+
 struct offload_rule {
     struct plan_node node; // first: the plan's nodes are cast to this
     struct rule rule;
+    struct pod *pod; // NULL: of none
+    TAILQ_ENTRY(offload_rule) of_pod;
     bool planned, last;
     bool queued, waiting; // in engine.queue, in engine.waiting
     TAILQ_ENTRY(offload_rule) work, all, removal;
@@ -48,6 +52,16 @@ struct offload_rule {
 };
 TAILQ_HEAD(work_list, offload_rule);
 
+// The rules of one attachment (those with its cookie): if a NIC is full, all of them are in it or
+// none.
+struct pod {
+    TAILQ_ENTRY(pod) next; // in engine.pods, who goes first comes first
+    uint64_t cookie;
+    unsigned rank; // the first of engine.prefer that it is in; n_prefer: none
+    TAILQ_HEAD(pod_rules, offload_rule) rules; // the guard's first
+    bool out[NICS_MAX];                        // in software, for want of room
+};
+
 // An e-switch, by its proxy port.
 struct nic {
     uint16_t ethdev, domain;
@@ -56,7 +70,8 @@ struct nic {
     bool was_reset;            // by its event, to be seen to; atomic
     enum flow_rewrite rewrite; // the one that it took last
     unsigned n_rules;          // in it, but exceptions
-    unsigned room;             // rules that left since it was full
+    int room;                  // rules that left since it was full, less those that came
+    bool room_came;            // and nobody was told
     bool has[FLOW_EXCEPTIONS_N];
     struct rte_flow *exceptions[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
     uint64_t exception_lines[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
@@ -91,6 +106,10 @@ struct engine {
     struct nic nics[NICS_MAX];
     unsigned n_nics;
     struct work_list all, queue, waiting;
+    TAILQ_HEAD(pod_list, pod) pods;
+    unsigned n_prefer;
+    struct offload_prefix prefer[OFFLOAD_PREFER_MAX];
+    bool making_room;          // by taking a pod out
     struct offload_rule *miss; // of the operator's table 0; NULL: drops
     bool miss_normal;
     bool miss_wanted_drop;        // it is to be changed; under lock
@@ -115,11 +134,27 @@ bool engine_turn(void);
 int engine_build(const struct offload_rule *orule, unsigned n, enum place_kind kind,
                  struct flow *flow, char **why);
 void engine_queue(struct offload_rule *orule);
+// Is this NIC one where the rule is to do its work? Elsewhere a place holder is enough.
+bool engine_is_home(const struct offload_rule *orule, unsigned n);
 // The handle is of no use any more (its rule is lost): forgets it, after telling the driver.
 void engine_forget(struct offload_rule *orule, unsigned n);
 
 // Takes all out of the NIC and programs it again.
 void engine_reprogram(unsigned n);
+
+// pods.c
+void pods_join(struct offload_rule *orule);
+void pods_leave(struct offload_rule *orule);
+// Is the rule of a pod that the NIC has no room for?
+bool pods_is_out(const struct offload_rule *orule, unsigned n);
+// Who has to leave the NIC so that the rule can be that in it: the last pod that has a rule there,
+// the rule's own if it is to be there in full and no other comes after it; NULL: nobody.
+struct pod *pods_last(const struct offload_rule *orule, unsigned n, enum place_kind kind);
+void pods_set_out(struct pod *pod, unsigned n, bool out);
+// Lets pods into the NIC whose rules fit into the room, in their order.
+void pods_let_in(unsigned n, int room);
+// The NIC is empty.
+void pods_forget(unsigned n);
 
 // nic.c
 struct rte_flow *nic_create(struct nic *nic, struct flow *flow, int *err,

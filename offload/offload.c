@@ -99,6 +99,7 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     TAILQ_INIT(&engine.all);
     TAILQ_INIT(&engine.queue);
     TAILQ_INIT(&engine.waiting);
+    TAILQ_INIT(&engine.pods);
     engine.mode = mode;
     engine.port_of = port_of;
     engine.miss_normal = true;
@@ -110,6 +111,12 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     engine.miss->last = true;
     TAILQ_INSERT_TAIL(&engine.inbox, engine.miss, work);
     run_here();
+}
+
+void offload_prefer(const struct offload_prefix *list, unsigned n)
+{
+    engine.n_prefer = RTE_MIN(n, (unsigned)OFFLOAD_PREFER_MAX);
+    memcpy(engine.prefer, list, engine.n_prefer * sizeof(*list));
 }
 
 int offload_start(void)

@@ -25,13 +25,22 @@ struct offload_rule; // opaque: one rule's life in the NIC
 
 // mode off: no rule is tried, each says so. Call again only when all rules are removed.
 void offload_init(enum offload_mode mode, offload_port_fn *port_of);
+// Whose rules go into a full NIC first: those of pods with an address in the first of these, then
+// in the second, and so on, then all others; among equals who came first. Before any rule is added.
+struct offload_prefix {
+    struct in6_addr subnet; // IPv4 as ::ffff:a.b.c.d
+    unsigned length;        // of 128
+};
+#define OFFLOAD_PREFER_MAX 16
+void offload_prefer(const struct offload_prefix *list, unsigned n);
 // Starts the thread. Without it, each of the other functions does the work before it returns.
 // Negative errno.
 int offload_start(void);
 // Ends it; rules that are still there stay in the NIC.
 void offload_stop(void);
 
-// Hands a rule over to be put into the NIC. Never fails for the caller: a rule that cannot be in
+// Hands a rule over to be put into the NIC. Rules of the guard and of the forward table with the
+// same cookie, if it is not 0, are one pod's. Never fails for the caller: a rule that cannot be in
 // the NIC is in software only, and says why. Takes a copy. The caller frees with offload_remove.
 // NULL only if memory is short. Looks up the ports that the rule names: they must be open. May also
 // take rules out of the NIC that this one overrides, if it cannot be there itself.
@@ -70,7 +79,8 @@ struct offload_status {
     // Found and repaired: rules that were not in the NIC any more, that were there otherwise, that
     // nobody had put there; devices that had lost all.
     uint64_t lost, altered, extra, resets;
-    char last_event[160]; // "" or the last of these in words
+    char last_event[160];    // "" or the last of these in words
+    unsigned pods, pods_out; // with rules here; of these in software, as a NIC has no room for them
 };
 void offload_status(struct offload_status *status);
 // Does the port belong to a NIC that takes transfer rules?
