@@ -84,7 +84,7 @@ class Usual(multiprocessing.Process):
 
     def run(self):
         try:
-            client = Client(self.args.socket)
+            client = Client(self.args.socket, 4 * self.args.bound_ms / 1000)
             key = {name: self.args.params[name] for name in ("container_id", "ifname")}
             while not self.stop.is_set():
                 for method, params in (("version", {}), ("status", {}), ("attach", self.args.params),
@@ -164,9 +164,9 @@ def attack_gigabyte_crowd(args):
 
 
 def attack_almost_too_long(args):
-    """On as many connections as there may be: what they hold together must be bearable."""
+    """What they hold together must be bearable."""
     with contextlib.ExitStack() as stack:
-        for _ in range(CONNECTIONS_MAX - 2):
+        for _ in range(args.long_messages):
             sock = stack.enter_context(connect(args))
             begin = b'{"id": 1, "method": "version", "params": ['
             send_until_closed(sock, begin + b"{}," * ((MESSAGE_MAX - len(begin)) // 3))
@@ -288,7 +288,7 @@ def attack_not_reading(args):
 
 
 def attack_many_requests(args):
-    with connect(args, 60) as sock:
+    with connect(args, 20 * args.bound_ms / 1000) as sock:
         n = 20000
         sender = threading.Thread(target=sock.sendall, args=(b'{"id":1,"method":"version","params":[]}' * n,))
         sender.start()
@@ -370,7 +370,7 @@ ATTACKS = (
     ("a message of 1 GiB: an array", attack_gigabyte_array),
     ("a message of 1 GiB: blanks", attack_gigabyte_blanks),
     ("16 messages of 1 GiB at once", attack_gigabyte_crowd),
-    ("messages almost too long, on all connections", attack_almost_too_long),
+    ("messages almost too long, on many connections", attack_almost_too_long),
     ("silence, on all connections", attack_silence),
     ("100 connections at once", attack_crowd),
     ("deep nesting", attack_deep),
@@ -466,6 +466,7 @@ def main():
     parser.add_argument("--params", type=json.loads, required=True)
     parser.add_argument("--bound-ms", type=int, default=1000)
     parser.add_argument("--memory-mib", type=int, default=64)
+    parser.add_argument("--long-messages", type=int, default=CONNECTIONS_MAX - 2, metavar="N")
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     args.params_check = {name: args.params[name] for name in ("container_id", "ifname", "netdev", "mac", "ips")}

@@ -31,7 +31,7 @@ while IFS=$'\t' read -r how text why; do
 	esac
 done < <("$top/tests/e2e/hostile_client.py" --socket "$run/control.sock" --pid "$pid" --params "$params" \
 	--gid "$(getent group $group | cut -d: -f3)" --bound-ms $((${slow:-0} ? 30000 : 3000)) \
-	--memory-mib $((${slow:-0} ? 512 : 64)) 2>"$scratch/stderr")
+	--memory-mib $((${slow:-0} ? 512 : 64)) --long-messages $((${slow:-0} ? 16 : 62)) 2>"$scratch/stderr")
 check_equal "the client said nothing else" "$(cat "$scratch/stderr")" ""
 
 check_equal "the daemon is the same" "$(lab daemon pid)" "$pid"
