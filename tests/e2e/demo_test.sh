@@ -3,6 +3,12 @@
 # The demo: on a node with a SmartNIC in software, without one, and interrupted.
 . "$(dirname "$0")/lib.sh"
 
+# Its parts are tested so by others. Itself it shows how fast they are.
+[ -z "$slow" ] || {
+	echo "1..0 # SKIP the demo is for builds without sanitizers"
+	exit 0
+}
+
 mkdir "$scratch/tmp"
 left() { # what the demo has not removed
 	ip netns list | grep "^$SLUICE_LAB_PREFIX-"
@@ -53,8 +59,6 @@ wait $child
 check_equal "Ctrl-C ends it" $? 130
 check_equal "nothing is left of it" "$(left)" ""
 
-[ -n "$slow" ] || {
-	demo --no-nic
-	check_equal "then no NIC is in the table" "$(jq '[.checks[] | select(.name | test("NIC"))] | length' "$scratch/demo.json")" 0
-}
+demo --no-nic
+check_equal "then no NIC is in the table" "$(jq '[.checks[] | select(.name | test("NIC"))] | length' "$scratch/demo.json")" 0
 finish
