@@ -10,6 +10,7 @@
 #include "config/address.h"
 #include "control/netdev.h"
 #include "control/uplinks.h"
+#include "hash.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
 #include "util.h"
@@ -24,6 +25,11 @@ VLOG_DEFINE_THIS_MODULE(attachments);
 static const struct config *config;
 static struct state *state;
 static struct attached *by_port[PORT_MAX + 1];
+// The same ones: by container and interface, by netdev or devargs, by each address.
+static struct hmap by_key = HMAP_INITIALIZER(&by_key);
+static struct hmap by_device = HMAP_INITIALIZER(&by_device);
+static struct hmap by_address = HMAP_INITIALIZER(&by_address);
+static bool any_down; // maybe
 
 static void log_and_free(const char *what, const struct attached *a, char *error)
 {
@@ -77,6 +83,7 @@ static void shut(struct attached *a)
     for (unsigned i = 0; i < a->attachment.n_addresses; i++)
         uplinks_announce_cancel(&a->attachment.addresses[i]);
     a->up = false;
+    any_down = true;
     remove_rules(a->forwards);
     remove_rules(a->guards);
     rules_settle();
@@ -210,6 +217,50 @@ static void free_attached(struct attached *a)
     free(a);
 }
 
+static const char *device_name(const struct attachment *attachment)
+{
+    return attachment->netdev[0] ? attachment->netdev : attachment->devargs;
+}
+
+static uint32_t hash_key(const char *container_id, const char *ifname)
+{
+    return hash_string(container_id, hash_string(ifname, 0));
+}
+
+static uint32_t hash_address(const struct in6_addr *address)
+{
+    return hash_bytes(address, sizeof(*address), 0);
+}
+
+static void enlist(struct attached *a)
+{
+    const struct attachment *attachment = &a->attachment;
+
+    by_port[attachment->port] = a;
+    any_down = any_down || !a->up;
+    // The host has no container.
+    if (a->kind == DP_PORT_POD)
+        hmap_insert(&by_key, &a->by_key, hash_key(attachment->container_id, attachment->ifname));
+    hmap_insert(&by_device, &a->by_device, hash_string(device_name(attachment), 0));
+    for (unsigned i = 0; i < attachment->n_addresses; i++) {
+        struct attached_address *entry = &a->by_address[i];
+
+        entry->attached = a;
+        entry->address = &attachment->addresses[i];
+        hmap_insert(&by_address, &entry->node, hash_address(entry->address));
+    }
+}
+
+static void delist(struct attached *a)
+{
+    by_port[a->attachment.port] = NULL;
+    if (a->kind == DP_PORT_POD)
+        hmap_remove(&by_key, &a->by_key);
+    hmap_remove(&by_device, &a->by_device);
+    for (unsigned i = 0; i < a->attachment.n_addresses; i++)
+        hmap_remove(&by_address, &a->by_address[i].node);
+}
+
 static int open_host(char **error)
 {
     struct attachment host = {.port = PORT_HOST, .mtu = config->mtu};
@@ -228,7 +279,7 @@ static int open_host(char **error)
     if (err)
         free_attached(a);
     else
-        by_port[PORT_HOST] = a;
+        enlist(a);
     return err;
 }
 
@@ -248,7 +299,7 @@ int attachments_open(const struct config *config_, struct state *state_, char **
     for (size_t i = 0; i < n; i++) {
         struct attached *a = new_attached(&list[i], DP_PORT_POD);
 
-        by_port[list[i].port] = a;
+        enlist(a);
         // A representor is there once its uplink is open: attachments_run sees to it then.
         if (list[i].netdev[0])
             try_up(a);
@@ -263,9 +314,12 @@ int attachments_open(const struct config *config_, struct state *state_, char **
 void attachments_close(void)
 {
     for (unsigned port = 0; port <= PORT_MAX; port++) {
-        if (by_port[port])
-            free_attached(by_port[port]);
-        by_port[port] = NULL;
+        struct attached *a = by_port[port];
+
+        if (a) {
+            delist(a);
+            free_attached(a);
+        }
     }
 }
 
@@ -290,23 +344,29 @@ long long attachments_run(long long now_ms)
 {
     long long next = LLONG_MAX;
 
+    if (!any_down)
+        return next;
+    any_down = false;
     for (unsigned port = 0; port <= PORT_MAX; port++) {
         struct attached *a = by_port[port];
 
         if (a && !a->up && now_ms >= retry_ms(a))
             try_up(a);
-        if (a && !a->up)
+        if (a && !a->up) {
             next = MIN(next, retry_ms(a));
+            any_down = true;
+        }
     }
     return next;
 }
 
 static struct attached *find(const char *container_id, const char *ifname)
 {
-    for (unsigned port = PORT_POD_FIRST; port < PORT_HOST; port++) {
-        struct attached *a = by_port[port];
+    struct attached *a;
 
-        if (a && !strcmp(a->attachment.container_id, container_id) &&
+    HMAP_FOR_EACH_WITH_HASH(a, by_key, hash_key(container_id, ifname), &by_key)
+    {
+        if (!strcmp(a->attachment.container_id, container_id) &&
             !strcmp(a->attachment.ifname, ifname))
             return a;
     }
@@ -345,20 +405,20 @@ static int check_address(const struct in6_addr *address, struct fault *fault)
 
 static int check_address_free(const struct in6_addr *address, struct fault *fault)
 {
+    const struct attached_address *entry;
     char text[ADDRESS_TEXT];
 
-    address_format(address, text);
-    for (unsigned port = 0; port <= PORT_MAX; port++) {
-        const struct attachment *other = by_port[port] ? &by_port[port]->attachment : NULL;
+    HMAP_FOR_EACH_WITH_HASH(entry, node, hash_address(address), &by_address)
+    {
+        const struct attachment *other = &entry->attached->attachment;
 
-        for (unsigned i = 0; other && i < other->n_addresses; i++) {
-            if (!IN6_ARE_ADDR_EQUAL(address, &other->addresses[i]))
-                continue;
-            if (port == PORT_HOST)
-                return fault_set(fault, FAULT_address_in_use, "ips: the host has %s", text);
-            return fault_set(fault, FAULT_address_in_use, "ips: container %s (%s) has %s",
-                             other->container_id, other->ifname, text);
-        }
+        if (!IN6_ARE_ADDR_EQUAL(address, entry->address))
+            continue;
+        address_format(address, text);
+        if (other->port == PORT_HOST)
+            return fault_set(fault, FAULT_address_in_use, "ips: the host has %s", text);
+        return fault_set(fault, FAULT_address_in_use, "ips: container %s (%s) has %s",
+                         other->container_id, other->ifname, text);
     }
     return 0;
 }
@@ -366,11 +426,6 @@ static int check_address_free(const struct in6_addr *address, struct fault *faul
 static bool same_device(const struct attachment *a, const char *netdev, const char *devargs)
 {
     return a->netdev[0] ? !strcmp(a->netdev, netdev) : !strcmp(a->devargs, devargs);
-}
-
-static const char *device_name(const struct attachment *attachment)
-{
-    return attachment->netdev[0] ? attachment->netdev : attachment->devargs;
 }
 
 // Could there be such an attachment on this node?
@@ -400,17 +455,20 @@ static int check_possible(const struct attachment *attachment, struct fault *fau
 // Does nobody else have what it wants to have?
 static int check_free(const struct attachment *attachment, struct fault *fault)
 {
+    const struct attached *a;
+
     for (unsigned i = 0; i < attachment->n_addresses; i++) {
         if (check_address_free(&attachment->addresses[i], fault))
             return -1;
     }
-    for (unsigned port = 0; port <= PORT_MAX; port++) {
-        const struct attachment *other = by_port[port] ? &by_port[port]->attachment : NULL;
+    HMAP_FOR_EACH_WITH_HASH(a, by_device, hash_string(device_name(attachment), 0), &by_device)
+    {
+        const struct attachment *other = &a->attachment;
 
-        if (other && same_device(attachment, other->netdev, other->devargs))
+        if (same_device(attachment, other->netdev, other->devargs))
             return fault_set(fault, FAULT_no_device, "%s belongs to port %u (%s)",
-                             device_name(attachment), port,
-                             port == PORT_HOST ? "the host" : other->container_id);
+                             device_name(attachment), other->port,
+                             other->port == PORT_HOST ? "the host" : other->container_id);
     }
     return 0;
 }
@@ -486,7 +544,7 @@ int attachments_attach(const struct attachment *request, const struct attached *
         free_attached(a);
         return -1;
     }
-    by_port[attachment.port] = a;
+    enlist(a);
     VLOG_INFO("attached port=%u pod=%s container=%s ifname=%s netdev=%s", attachment.port,
               attachment.pod, attachment.container_id, attachment.ifname, attachment.netdev);
     *attached = a;
@@ -507,7 +565,7 @@ int attachments_detach(const char *container_id, const char *ifname, bool *detac
         free(error);
         return -1;
     }
-    by_port[a->attachment.port] = NULL;
+    delist(a);
     shut(a);
     VLOG_INFO("detached port=%u pod=%s container=%s ifname=%s", a->attachment.port,
               a->attachment.pod, container_id, ifname);

@@ -11,12 +11,19 @@
 #include "control/params.h"
 #include "control/rules.h"
 #include "dataplane/dataplane.h"
+#include "openvswitch/hmap.h"
 
 // Pods have the port numbers after the uplinks'; the host has the last.
 #define PORT_POD_FIRST ((uint16_t)(CONFIG_UPLINKS_MAX + 1))
 #define PORT_HOST      ((uint16_t)PORT_MAX)
 
 struct attached {
+    struct hmap_node by_key, by_device;
+    struct attached_address {
+        struct hmap_node node;
+        const struct attached *attached;
+        const struct in6_addr *address;
+    } by_address[STATE_ADDRESSES_MAX];
     struct attachment attachment;
     enum dp_port_kind kind;
     bool up;                              // the port is open and the rules forward

@@ -10,7 +10,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include <rte_bus.h>
+#include <rte_bus_vdev.h>
 #include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_malloc.h>
 
 #include "dataplane/internal.h"
@@ -38,15 +41,34 @@ static uint16_t find_ethdev(const char *devargs)
     return found;
 }
 
+// Makes a virtual device, as rte_dev_probe does, which has the bus look up every name that it has in
+// the list of all: with 1,000 of them that took 7 ms. -ENOTSUP: it is a device of another bus.
+static int make_vdev(const char *devargs)
+{
+    struct rte_devargs parsed;
+    int ret = rte_devargs_parse(&parsed, devargs);
+
+    if (ret)
+        return ret;
+    if (parsed.bus_str || strcmp(rte_bus_name(parsed.bus), "vdev") != 0)
+        ret = -ENOTSUP;
+    else
+        ret = rte_vdev_init(parsed.name, parsed.args);
+    rte_devargs_reset(&parsed);
+    return ret > 0 ? -ENODEV : ret; // 1: no driver
+}
+
 // Finds the device, probing it if it is not there yet.
 static int probe(struct port *port, const char *devargs, char **error)
 {
-    int ret;
+    int ret = make_vdev(devargs);
 
-    port->ethdev = find_ethdev(devargs);
-    if (port->ethdev != RTE_MAX_ETHPORTS)
-        return 0;
-    ret = rte_dev_probe(devargs);
+    if (ret == -ENOTSUP) {
+        port->ethdev = find_ethdev(devargs);
+        if (port->ethdev != RTE_MAX_ETHPORTS)
+            return 0;
+        ret = rte_dev_probe(devargs);
+    }
     if (ret && ret != -EEXIST)
         return set_error(ret, error, "%s: DPDK does not open this device: %s", devargs,
                          strerror(-ret));
@@ -67,11 +89,11 @@ static void unprobe(struct port *port)
 
     rte_eth_dev_stop(port->ethdev);
     rte_eth_dev_close(port->ethdev);
-    RTE_ETH_FOREACH_DEV(ethdev)
-    if (!rte_eth_dev_info_get(ethdev, &info) && info.device == device)
+    if (!device)
         return;
-    if (device)
-        rte_dev_remove(device);
+    RTE_ETH_FOREACH_DEV_OF(ethdev, device)
+    return;
+    rte_dev_remove(device);
 }
 
 static int ethdev_start(struct port *port, char **error)

@@ -23,6 +23,8 @@ struct switch_port {
 };
 
 static struct switch_port ports[PORT_MAX + 1];
+// Their numbers. ofproto asks for the MTU of every port whenever one comes or goes.
+static struct simap by_name = SIMAP_INITIALIZER(&by_name);
 // Names of ports that came, changed or went, for ofproto to look at.
 static char **news;
 static size_t n_news, first_news, allocated_news;
@@ -63,6 +65,7 @@ static void add(uint16_t no, const struct dp_port_info *info)
     memcpy(&port->view.mac, &info->device_mac, sizeof(port->view.mac));
     port->view.carrier = read_carrier(no);
     dp_port_set_live(no, port->view.carrier);
+    simap_put(&by_name, port->view.name, no);
     // ofproto gives numbers to ports, and takes wishes; LOCAL is none of those it gives.
     if (no != HOST_PORT)
         simap_put(&openflow_switch->ofp_requests, port->view.name, no);
@@ -74,7 +77,11 @@ static void del(uint16_t no)
     struct switch_port *port = &ports[no];
 
     port->open = false;
-    simap_find_and_delete(&openflow_switch->ofp_requests, port->view.name);
+    // Unless another port has got its name already.
+    if (simap_get(&by_name, port->view.name) == no) {
+        simap_find_and_delete(&by_name, port->view.name);
+        simap_find_and_delete(&openflow_switch->ofp_requests, port->view.name);
+    }
     tell(port->view.name);
 }
 
@@ -108,6 +115,8 @@ void switch_ports_netdev_changed(const char *name)
 void switch_ports_close(void)
 {
     memset(ports, 0, sizeof(ports));
+    simap_destroy(&by_name);
+    simap_init(&by_name);
     while (first_news < n_news)
         free(news[first_news++]);
     free(news);
@@ -117,11 +126,7 @@ void switch_ports_close(void)
 
 static uint16_t find(const char *name)
 {
-    for (uint16_t no = 1; no <= PORT_MAX; no++) {
-        if (ports[no].open && !strcmp(ports[no].view.name, name))
-            return no;
-    }
-    return PORT_NONE;
+    return (uint16_t)simap_get(&by_name, name); // 0, PORT_NONE: there is none
 }
 
 const struct port_view *switch_ports_find(const char *name)
