@@ -245,18 +245,20 @@ void cls_remove(struct classifier *cls, struct cls_rule *rule)
 }
 
 // Whether an acl would cost packets of the class less than the hash tables do but for `n_direct` of
-// them. One that is there stays a little longer.
+// them. One that is there stays a little longer. Where rules are many a build is slow, and has to
+// win more.
 static bool acl_worth(const struct classifier *cls, enum key_class class, unsigned n_direct)
 {
     bool is = cls->acl && cls->acl->compiled[class];
     uint32_t step = cls->all.n_rules / SAMPLES + 1;
-    uint64_t tables = 0, samples = 0, cost;
+    uint64_t tables = 0, samples = 0, cost, worth = cls_acl_worth;
 
     if (!cls->all.sieve[class])
         return false;
     for (uint32_t i = 0; i < cls->all.n_rules; i += step)
         if (mask_table_has(cls->rules[i]->table, class)) {
-            tables += sieve_count(cls->all.sieve[class], &cls->rules[i]->spec);
+            tables +=
+                sieve_count(cls->all.sieve[class], &cls->rules[i]->spec, cls->rules[i]->order);
             samples++;
         }
     if (!samples)
@@ -264,7 +266,9 @@ static bool acl_worth(const struct classifier *cls, enum key_class class, unsign
     tables = tables * COST_TABLE / samples;
     cost = COST_ALL + COST_VECTOR * sieve_vectors(cls->all.sieve[class]) + tables -
            RTE_MIN(tables, (uint64_t)n_direct * COST_TABLE);
-    return cost > (is ? cls_acl_worth * 3 / 4 : cls_acl_worth);
+    if (sieve_is_fine(cls->all.sieve[class]))
+        worth += worth / 4;
+    return cost > (is ? worth * 9 / 10 : worth);
 }
 
 // What an acl would be made of now.

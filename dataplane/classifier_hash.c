@@ -10,6 +10,8 @@
 
 // With more tables than this a sieve costs less than looking into all of them.
 #define SIEVE_TABLES 2
+// From so many rules on a sieve is a fine one if it can: it takes 512 KiB for each two bytes.
+#define FINE_RULES 100
 
 static bool in_list(unsigned class, enum key_class list)
 {
@@ -131,15 +133,22 @@ static void sieve_publish(struct mask_set *set, enum key_class class, struct sie
         memory_retire(set->memory, old, old->size, NULL);
 }
 
+static bool fine_wanted(const struct mask_set *set, const struct mask_list *list)
+{
+    return set->n_rules >= FINE_RULES && list->n <= 64;
+}
+
 // Makes a sieve of all tables for packets of the class; without memory there is none.
 static void sieve_make(struct mask_set *set, enum key_class class)
 {
     const struct mask_list *list = set->list[class];
-    bool used[sizeof(struct match_key)];
+    bool fine = fine_wanted(set, list), used[sizeof(struct match_key)];
     struct sieve *sieve;
 
     list_bytes(list, class, used);
-    sieve = sieve_new(set->memory, used, list->n + list->n / 4 + 1);
+    sieve = fine ? sieve_new(set->memory, used, list->n, true) : NULL;
+    if (!sieve)
+        sieve = sieve_new(set->memory, used, list->n + list->n / 4 + 1, false);
     for (uint32_t i = 0; i < list->n && sieve; i++) {
         struct mask_table *table = list->entry[i].table;
 
@@ -172,7 +181,7 @@ static void sieve_admit(struct mask_set *set, enum key_class class, struct mask_
     table->number[class] = number;
     sieve_add_table(sieve, number, table, &table->mask);
     for (unsigned b = 0; b < sizeof(struct match_key); b++)
-        if (((uint8_t *)&table->mask)[b] && !memchr(sieve->byte, (int)b, sieve->n_bytes) &&
+        if (((uint8_t *)&table->mask)[b] && !sieve_sees(sieve, b) &&
             !word_implied(class, b / 4, key_words(&table->mask)[b / 4]))
             set->sieve_blind = set->untidy = true;
 }
@@ -290,7 +299,10 @@ int mask_set_insert(struct mask_set *set, struct cls_rule *rule, struct mask_tab
         store_release(next_of(set, before), rule);
     else
         store_release(slot, slot_of(rule));
-    set->n_rules++;
+    if (++set->n_rules == FINE_RULES)
+        for (unsigned c = 0; c < KEY_ODD; c++)
+            if (set->sieve[c] && !sieve_is_fine(set->sieve[c]) && fine_wanted(set, set->list[c]))
+                set->sieve_blind = set->untidy = true;
     *in = table;
     return 0;
 }

@@ -53,7 +53,7 @@ struct mask_set {
     struct sieve *sieve[KEY_CLASSES]; // which of them; NULL: look into all, they are few
     uint32_t n_rules, n_masks;
     uint32_t n_removed; // since the sieves were made; they let pass what was removed
-    bool sieve_blind;   // a sieve does not look at all bytes that it might
+    bool sieve_blind;   // a sieve could tell more than it does
     bool untidy;        // mask_set_tidy has something to do
 };
 

@@ -182,9 +182,63 @@ static inline void query_part(struct queries *q, const struct sieve *sieve, uint
 static void query_sieved(struct queries *q, const struct sieve *sieve, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        for (uint32_t part = 0; part < sieve->stride; part++)
+        for (uint32_t part = 0; part < sieve->stride / (SIEVE_BITS / 64); part++)
             query_part(q, sieve, part, i);
     queries_run(q);
+}
+
+// Of these tables, the one that may have the best rule, if that is more than `most`; or NULL. Takes
+// it out, or all.
+static inline const struct mask_table *take_best(const struct sieve *sieve, uint64_t *tables,
+                                                 uint64_t most)
+{
+    const struct mask_table *best = NULL;
+    uint64_t taken = 0;
+
+    for (uint64_t bits = *tables, bit; bits; bits ^= bit) {
+        const struct mask_table *table =
+            load_acquire(&sieve->table[(unsigned)__builtin_ctzll(bits)]);
+        uint64_t bound = table ? __atomic_load_n(&table->bound, __ATOMIC_RELAXED) : 0;
+
+        bit = bits & -bits;
+        if (bound > most) {
+            most = bound;
+            best = table;
+            taken = bit;
+        }
+    }
+    *tables = best ? *tables & ~taken : 0;
+    return best;
+}
+
+// By a fine sieve: for each key in one table after another, the one that may have the best rule
+// first, until no table that is left can have a better one than was found. Where the longest prefix
+// wins, that is soon.
+static void query_fine(struct queries *q, const struct sieve *sieve, unsigned n)
+{
+    uint64_t tables[CLS_BURST];
+    uint8_t left[CLS_BURST];
+
+    for (unsigned i = 0; i < n; i++) {
+        tables[i] = sieve_few(sieve, q->keys[i]);
+        left[i] = (uint8_t)i;
+    }
+    while (n) {
+        unsigned more = 0;
+
+        for (unsigned j = 0; j < n; j++) {
+            unsigned i = left[j];
+            const struct mask_table *table = take_best(sieve, &tables[i], to_better(q->hits[i]));
+
+            if (!table)
+                continue;
+            query_add(q, table, i);
+            left[more] = (uint8_t)i;
+            more += tables[i] != 0;
+        }
+        queries_run(q);
+        n = more;
+    }
 }
 
 void mask_table_lookup(const struct mask_set *set, const struct mask_table *table,
@@ -207,7 +261,9 @@ void mask_set_lookup(const struct mask_set *set, enum key_class class, uint64_t 
     if (!list || !load_acquire(&list->n))
         return;
     queries_init(&q, set, class, version, keys, hits);
-    if (sieve)
+    if (sieve && sieve_is_fine(sieve))
+        query_fine(&q, sieve, n);
+    else if (sieve)
         query_sieved(&q, sieve, n);
     else
         query_list(&q, list, n);

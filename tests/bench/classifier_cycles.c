@@ -3,7 +3,7 @@
 // rules, by hash tables alone and by what it is compiled to; times of changes and builds. Of
 // many rounds the fastest tenth's slowest: what else runs on the machine only adds.
 //
-// usage: classifier_cycles [CPU]
+// usage: classifier_cycles [CPU [KIND]]
 #include <arpa/inet.h>
 #include <err.h>
 #include <sched.h>
@@ -17,7 +17,7 @@
 #include "dataplane/classifier.h"
 #include "tests/unit/eal.h"
 
-enum { PACKETS = 4096, LOT = 32, ROUNDS = 201, RULES_LIMIT = 10000 };
+enum { PACKETS = 4096, LOT = 32, ROUNDS = 201, RULES_LIMIT = 100000 };
 
 static struct cls_rule *rules;
 static struct match_key keys[PACKETS];
@@ -81,6 +81,45 @@ static struct cls_rule prefix_rule(unsigned i)
     return rule;
 }
 
+// The other side, and of one protocol.
+static struct cls_rule source_rule(unsigned i)
+{
+    struct cls_rule rule = prefix_rule(i);
+
+    rule.spec.fields.ip_src = rule.spec.fields.ip_dst;
+    rule.mask.fields.ip_src = rule.mask.fields.ip_dst;
+    rule.spec.fields.ip_dst = rule.mask.fields.ip_dst = (struct in6_addr){0};
+    rule.spec.fields.ip_proto = IPPROTO_TCP;
+    rule.mask.fields.ip_proto = 0xff;
+    return rule;
+}
+
+// Any prefix may win.
+static struct cls_rule unordered_rule(unsigned i)
+{
+    struct cls_rule rule = prefix_rule(i);
+
+    rule.order = (uint64_t)(random_u32() % 1000) << 32 | i;
+    return rule;
+}
+
+// Of 2000::/3, longest prefix wins.
+static struct cls_rule prefix6_rule(unsigned i)
+{
+    struct cls_rule rule = new_rule(i);
+    unsigned len = random_u32() % 8 ? 32 + random_u32() % 33 : 128;
+
+    rule.spec.fields.eth_type = htons(RTE_ETHER_TYPE_IPV6);
+    for (unsigned b = 0; b < len; b++)
+        rule.mask.fields.ip_dst.s6_addr[b / 8] |= (uint8_t)(0x80 >> b % 8);
+    for (unsigned w = 0; w < 4; w++)
+        rule.spec.fields.ip_dst.s6_addr32[w] =
+            (w ? random_u32() : htonl(0x20000000 | random_u32() % 0x20000)) &
+            rule.mask.fields.ip_dst.s6_addr32[w];
+    rule.order = (uint64_t)len << 32 | i;
+    return rule;
+}
+
 // A node's: to and from pods, services by port.
 static struct cls_rule node_rule(unsigned i)
 {
@@ -113,6 +152,35 @@ static struct cls_rule random_rule(unsigned i)
         set_port(&spec->l4_dst, &mask->l4_dst, (uint16_t)random_u32());
     if (!(random_u32() % 8))
         set_port(&spec->l4_src, &mask->l4_src, (uint16_t)random_u32());
+    return rule;
+}
+
+static void set_masked(rte_be16_t *spec, rte_be16_t *mask, uint32_t port, uint16_t bits)
+{
+    *spec = htons((uint16_t)port & bits);
+    *mask = htons(bits);
+}
+
+// The benchmark's five-tuples (rules.py): one sender's, to 506 pods.
+static struct cls_rule policy_rule(unsigned i)
+{
+    static const uint8_t dst_lengths[] = {32, 32, 32, 30, 28, 24},
+                         src_lengths[] = {32, 32, 24, 16, 8};
+    static const uint16_t sport_bits[] = {0, 0, 0x8000, 0xc000, 0xf000},
+                          dport_bits[] = {0xffff, 0xffff, 0xfff0, 0xff00};
+    struct cls_rule rule = new_rule(i);
+    struct match_fields *spec = &rule.spec.fields, *mask = &rule.mask.fields;
+
+    set_prefix(&spec->ip_dst, &mask->ip_dst, 0x0a010a00 + random_u32() % 506,
+               dst_lengths[random_u32() % 6]);
+    set_prefix(&spec->ip_src, &mask->ip_src, 0xc0000201, src_lengths[random_u32() % 5]);
+    spec->ip_proto = i % 4 ? IPPROTO_UDP : IPPROTO_TCP;
+    mask->ip_proto = 0xff;
+    set_masked(&spec->l4_src, &mask->l4_src, 32768 + random_u32() % 32768,
+               sport_bits[random_u32() % 5]);
+    set_masked(&spec->l4_dst, &mask->l4_dst,
+               i % 2 ? 512 + random_u32() % 512 : 1024 + random_u32() % 64512,
+               dport_bits[random_u32() % 4]);
     return rule;
 }
 
@@ -174,24 +242,35 @@ static double since_us(uint64_t start)
     return (double)(rte_rdtsc() - start) * 1e6 / (double)rte_get_tsc_hz();
 }
 
-static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n)
+static void insert_all(struct classifier *cls, unsigned n)
 {
-    struct classifier *cls = cls_new(kind, (size_t)256 << 20);
-    struct classifier_stats stats;
-    uint64_t start;
-    double insert_us, hash, poll_us = 0;
     char *error;
 
     for (unsigned i = 0; i < n; i++)
-        rules[i] = make(i);
-    start = rte_rdtsc();
-    for (unsigned i = 0; i < n; i++)
         if (cls_insert(cls, &rules[i], &error))
             errx(1, "%s", error);
-    insert_us = since_us(start) / n;
+}
+
+static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n)
+{
+    struct classifier *cls = cls_new(kind, (size_t)1 << 30);
+    struct classifier_stats stats;
+    uint64_t start;
+    double change_us, hash, poll_us = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        rules[i] = make(i);
+    insert_all(cls, n);
     make_keys(n);
     cls_poll(cls);
     hash = cycles(cls);
+    // All of them anew, in place; what that leaves behind is tidied once.
+    start = rte_rdtsc();
+    for (unsigned i = 0; i < n; i++)
+        cls_remove(cls, &rules[i]);
+    insert_all(cls, n);
+    change_us = since_us(start) / (2 * n);
+    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
     for (bool busy = true; busy; nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL)) {
         start = rte_rdtsc();
         busy = cls_poll(cls);
@@ -199,7 +278,7 @@ static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n
     }
     cls_stats(cls, &stats);
     printf("%-10s %6u %6u %10.1f %10.1f %-6s %9.1f %10.2f %8.0f %10.0f\n", kind, n, stats.masks,
-           hash, cycles(cls), stats.structure, (double)stats.build_us_last / 1000, insert_us,
+           hash, cycles(cls), stats.structure, (double)stats.build_us_last / 1000, change_us,
            poll_us, (double)stats.bytes / n);
     for (unsigned i = 0; i < n; i++)
         cls_remove(cls, &rules[i]);
@@ -211,10 +290,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         struct cls_rule (*make)(unsigned);
-    } kinds[] = {{"exact", exact_rule},
-                 {"prefix", prefix_rule},
-                 {"node", node_rule},
-                 {"random", random_rule}};
+        unsigned limit;
+    } kinds[] = {{"exact", exact_rule, RULES_LIMIT},     {"prefix", prefix_rule, RULES_LIMIT},
+                 {"source", source_rule, RULES_LIMIT},   {"unordered", unordered_rule, RULES_LIMIT},
+                 {"prefix6", prefix6_rule, RULES_LIMIT}, {"node", node_rule, 10000},
+                 {"policy", policy_rule, 10000},         {"random", random_rule, 10000}};
     cpu_set_t cpus;
 
     if (eal_start(1024) < 0)
@@ -226,9 +306,10 @@ int main(int argc, char **argv)
     }
     rules = aligned_alloc(64, RULES_LIMIT * sizeof *rules);
     printf("%-10s %6s %6s %10s %10s %-6s %9s %10s %8s %10s\n", "rules", "n", "masks", "hash cyc",
-           "cycles", "as", "build ms", "insert us", "poll us", "bytes/rule");
+           "cycles", "as", "build ms", "change us", "poll us", "bytes/rule");
     for (unsigned k = 0; k < RTE_DIM(kinds); k++)
-        for (unsigned n = 10; n <= RULES_LIMIT; n *= 10)
+        for (unsigned n = 10; n <= kinds[k].limit && (argc < 3 || !strcmp(argv[2], kinds[k].name));
+             n *= 10)
             measure(kinds[k].name, kinds[k].make, n);
     return 0;
 }

@@ -21,6 +21,8 @@
 
 #define RULES_MAX_OF_SET 2000
 #define WORTH            80
+#define STYLES           5
+#define STYLE_PREFIXES   4 // of one address
 
 struct rule_pair {
     struct cls_rule rule; // first, as the classifier's hits point to it
@@ -35,10 +37,11 @@ struct pair {
     unsigned n;
     uint64_t version;
     unsigned style; // what kind of rules
+    bool longest_wins;
 };
 
 static struct {
-    uint64_t packets, hits, acl, changed, dead;
+    uint64_t packets, hits, acl, changed, dead, prefixes;
 } seen;
 
 static void random_bytes(void *p, size_t n)
@@ -116,6 +119,10 @@ static void random_fields(struct match_key *mask, rte_be16_t eth_type, unsigned 
     if (!eth_type)
         return;
     m->eth_type = 0xffff;
+    if (style == STYLE_PREFIXES) {
+        random_prefix(&m->ip_dst, eth_type != RTE_BE16(RTE_ETHER_TYPE_IPV6));
+        return;
+    }
     if (eth_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) && eth_type != RTE_BE16(RTE_ETHER_TYPE_IPV6) &&
         eth_type != RTE_BE16(RTE_ETHER_TYPE_ARP))
         return;
@@ -220,6 +227,16 @@ static struct match_key make_packet(const struct pair *pair)
     return key;
 }
 
+// Of all bits of a mask.
+static unsigned bits_of(const struct match_key *mask)
+{
+    unsigned n = 0;
+
+    for (unsigned w = 0; w < MATCH_KEY_WORDS; w++)
+        n += (unsigned)__builtin_popcount(((const uint32_t *)mask)[w]);
+    return n;
+}
+
 static int taken(const struct pair *pair, uint64_t order)
 {
     for (unsigned i = 0; i < pair->n; i++)
@@ -237,7 +254,9 @@ static void add_rule(struct pair *pair)
     memset(added, 0, sizeof *added);
     make_rule(&added->rule, pair->style);
     do
-        added->rule.order = random_below(INT32_MAX);
+        added->rule.order = pair->longest_wins
+                                ? bits_of(&added->rule.mask) << 20 | random_below(1 << 20)
+                                : random_below(INT32_MAX);
     while (taken(pair, added->rule.order));
     added->rule.add_version = added->rule.remove_version = UINT64_MAX;
     if (cls_insert(pair->cls, &added->rule, &error))
@@ -310,6 +329,9 @@ static void check(const struct pair *pair, unsigned packets)
             seen.acl += n;
             seen.changed += stats.delta ? n : 0;
         }
+        // By a fine sieve.
+        if (!strcmp(stats.structure, "hash") && pair->style == STYLE_PREFIXES && stats.rules >= 100)
+            seen.prefixes += n;
     }
 }
 
@@ -350,7 +372,8 @@ static struct pair *pair_new(void)
 
     pair->cls = cls_new("t", 64 << 20);
     pair->reference = reference_new();
-    pair->style = random_below(4);
+    pair->style = random_below(STYLES);
+    pair->longest_wins = pair->style == STYLE_PREFIXES && random_below(2);
     return pair;
 }
 
@@ -371,8 +394,10 @@ static void check_set(unsigned packets)
     struct pair *pair = pair_new();
     // rte_acl takes long to give up when rules of all fields are many.
     unsigned n = 1 + random_below(pair->style ? sizes[random_below(RTE_DIM(sizes))] : 60);
-    bool build = random_below(4);
+    bool build = random_below(pair->style == STYLE_PREFIXES ? 2 : 4);
 
+    if (pair->style == STYLE_PREFIXES)
+        n += 150; // enough for a fine sieve
     // However little there is to win.
     cls_acl_worth = build ? 0 : WORTH;
 
@@ -380,6 +405,7 @@ static void check_set(unsigned packets)
         add_rule(pair);
     check(pair, packets / 8); // of which none is in force
     next_version(pair);
+    cls_poll(pair->cls);
     if (build)
         until_built(pair);
     check(pair, packets / 4);
@@ -416,12 +442,13 @@ static void agrees_with_libopenvswitch(void **state)
     for (unsigned i = 0; i < sets; i++)
         check_set(packets);
     print_message("# %u rule sets, %lu packets, %lu hits; %lu with an acl, %lu of them with "
-                  "changes, %lu behind a removed rule\n",
-                  sets, seen.packets, seen.hits, seen.acl, seen.changed, seen.dead);
+                  "changes, %lu behind a removed rule; %lu with many prefixes\n",
+                  sets, seen.packets, seen.hits, seen.acl, seen.changed, seen.dead, seen.prefixes);
     assert_true(seen.hits > seen.packets / 4);
     assert_true(seen.acl > seen.packets / 8);
     assert_true(seen.changed > seen.packets / 20);
     assert_true(seen.dead > sets);
+    assert_true(seen.prefixes > 0);
 }
 
 // The comparison is one: it sees that a rule has one bit wrong, or is not found.
