@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // A rule -> one rte_flow transfer rule.
-#include "offload/flow.h"
+#include "offload/flow_internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
-enum family { FAMILY_NONE, FAMILY_IPV4, FAMILY_IPV6 };
-
 static const struct in6_addr ipv4_mapped = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
 
-static int refuse(char **error, const char *sentence)
+int flow_refuse(char **error, const char *sentence)
 {
     *error = strdup(sentence);
     return *error ? -ENOTSUP : -ENOMEM;
@@ -66,19 +64,19 @@ static bool is_zero(const void *data, size_t size)
 
 // Is the address one of IPv4, of IPv6, or may it be either? Sets *family in the first two cases.
 static void address_family(const struct in6_addr *spec, const struct in6_addr *mask,
-                           enum family *family)
+                           enum flow_family *family)
 {
     bool all = true;
 
     for (int i = 0; i < 12; i++) {
         if ((spec->s6_addr[i] ^ ipv4_mapped.s6_addr[i]) & mask->s6_addr[i]) {
-            *family = FAMILY_IPV6;
+            *family = FLOW_FAMILY_IPV6;
             return;
         }
         all = all && mask->s6_addr[i] == 0xff;
     }
     if (all)
-        *family = FAMILY_IPV4;
+        *family = FLOW_FAMILY_IPV4;
 }
 
 // Piecewise linear: where each piece begins, and how many priorities share a level in it.
@@ -94,35 +92,36 @@ unsigned flow_level(uint16_t priority)
     return level + (priority - pieces[i].begin) / pieces[i].step;
 }
 
-static int find_family(const struct match *match, enum family *family, char **error)
+static int find_family(const struct match *match, enum flow_family *family, char **error)
 {
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
     bool any_ip = !is_zero(&mask->ip_src, sizeof(mask->ip_src)) ||
                   !is_zero(&mask->ip_dst, sizeof(mask->ip_dst)) || mask->ip_proto || mask->ip_tos ||
                   mask->l4_src || mask->l4_dst || mask->tcp_flags || mask->ip_frag;
-    enum family of_type = FAMILY_NONE, of_src = FAMILY_NONE, of_dst = FAMILY_NONE;
+    enum flow_family of_type = FLOW_FAMILY_NONE, of_src = FLOW_FAMILY_NONE,
+                     of_dst = FLOW_FAMILY_NONE;
 
     if (mask->eth_type == RTE_BE16(0xffff) && spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
-        of_type = FAMILY_IPV4;
+        of_type = FLOW_FAMILY_IPV4;
     else if (mask->eth_type == RTE_BE16(0xffff) && spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV6))
-        of_type = FAMILY_IPV6;
+        of_type = FLOW_FAMILY_IPV6;
     else if (mask->eth_type && any_ip)
-        return refuse(error, "it matches IP fields of an EtherType that is not IP");
+        return flow_refuse(error, "it matches IP fields of an EtherType that is not IP");
     *family = of_type;
     if (!any_ip)
         return 0;
 
     address_family(&spec->ip_src, &mask->ip_src, &of_src);
     address_family(&spec->ip_dst, &mask->ip_dst, &of_dst);
-    if (*family == FAMILY_NONE)
+    if (*family == FLOW_FAMILY_NONE)
         *family = of_src;
-    if (*family == FAMILY_NONE)
+    if (*family == FLOW_FAMILY_NONE)
         *family = of_dst;
-    if (*family == FAMILY_NONE)
-        return refuse(error, "it matches IPv4 and IPv6 alike, which no single NIC rule does");
-    if ((of_src != FAMILY_NONE && of_src != *family) ||
-        (of_dst != FAMILY_NONE && of_dst != *family))
-        return refuse(error, "it matches IPv4 and IPv6 at once, which no packet is");
+    if (*family == FLOW_FAMILY_NONE)
+        return flow_refuse(error, "it matches IPv4 and IPv6 alike, which no single NIC rule does");
+    if ((of_src != FLOW_FAMILY_NONE && of_src != *family) ||
+        (of_dst != FLOW_FAMILY_NONE && of_dst != *family))
+        return flow_refuse(error, "it matches IPv4 and IPv6 at once, which no packet is");
     return 0;
 }
 
@@ -132,18 +131,18 @@ static int check_fields(const struct match *match, char **error)
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
 
     if (mask->metadata || !is_zero(mask->reg, sizeof(mask->reg)))
-        return refuse(error, "it matches metadata or registers, which NIC rules do not have");
+        return flow_refuse(error, "it matches metadata or registers, which NIC rules do not have");
     if (!rte_is_zero_ether_addr(&mask->arp_sha) || !rte_is_zero_ether_addr(&mask->arp_tha))
-        return refuse(error, "it matches ARP, which is software's");
+        return flow_refuse(error, "it matches ARP, which is software's");
     // Of fragments it can be said only that there are none.
     if (spec->ip_frag || mask->ip_frag == IP_FRAG_LATER)
-        return refuse(error, "it matches fragments, which are software's");
+        return flow_refuse(error, "it matches fragments, which are software's");
     return 0;
 }
 
 // Ethernet, and a VLAN tag if the rule asks for one. A rule that does not is for untagged frames:
 // software takes no others where no VLAN is configured.
-static int add_ethernet(const struct match *match, enum family family, struct flow *flow,
+static int add_ethernet(const struct match *match, enum flow_family family, struct flow *flow,
                         char **error)
 {
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
@@ -157,19 +156,19 @@ static int add_ethernet(const struct match *match, enum family family, struct fl
     eth_mask->has_vlan = 1;
     if (!mask->vlan_tci) {
         // The item of IPv4 or IPv6 that follows implies the EtherType.
-        if (family == FAMILY_NONE) {
+        if (family == FLOW_FAMILY_NONE) {
             eth->hdr.ether_type = spec->eth_type;
             eth_mask->hdr.ether_type = mask->eth_type;
         }
         return 0;
     }
     if (!spec->vlan_tci)
-        return refuse(error, "it matches untagged and VLAN 0 frames alike");
+        return flow_refuse(error, "it matches untagged and VLAN 0 frames alike");
     eth->has_vlan = 1;
     i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_VLAN);
     flow->spec[i].vlan.hdr.vlan_tci = spec->vlan_tci;
     flow->mask[i].vlan.hdr.vlan_tci = mask->vlan_tci;
-    if (family == FAMILY_NONE) {
+    if (family == FLOW_FAMILY_NONE) {
         flow->spec[i].vlan.hdr.eth_proto = spec->eth_type;
         flow->mask[i].vlan.hdr.eth_proto = mask->eth_type;
     }
@@ -181,12 +180,13 @@ static bool has_l4(const struct match *match)
     return match->mask.l4_src || match->mask.l4_dst || match->mask.tcp_flags;
 }
 
-static void add_ip(const struct match *match, enum family family, struct flow *flow)
+// `l4`: an item of the next layer follows. `whole`: not for fragments.
+static void add_ip(const struct match *match, enum flow_family family, bool l4, bool whole,
+                   struct flow *flow)
 {
-    bool l4 = has_l4(match);
     const struct match_fields *field[2] = {&match->spec, &match->mask};
 
-    if (family == FAMILY_IPV4) {
+    if (family == FLOW_FAMILY_IPV4) {
         unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_IPV4);
         struct rte_ipv4_hdr *header[2] = {&flow->spec[i].ipv4.hdr, &flow->mask[i].ipv4.hdr};
 
@@ -197,10 +197,11 @@ static void add_ip(const struct match *match, enum family family, struct flow *f
             if (!l4)
                 header[n]->next_proto_id = field[n]->ip_proto;
         }
-        // Later fragments have no ports, and NICs differ in what they take for those of the first.
-        if (l4 || match->mask.ip_frag)
+        // Later fragments have no ports, nor the checksum that addresses are in; and NICs differ in
+        // what they take for those of the first.
+        if (whole || match->mask.ip_frag)
             header[1]->fragment_offset = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
-        flow->narrowed = l4 && !match->mask.ip_frag;
+        flow->narrowed = whole && !match->mask.ip_frag;
     } else {
         unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_IPV6);
         struct rte_ipv6_hdr *header[2] = {&flow->spec[i].ipv6.hdr, &flow->mask[i].ipv6.hdr};
@@ -217,7 +218,8 @@ static void add_ip(const struct match *match, enum family family, struct flow *f
     }
 }
 
-static int add_l4(const struct match *match, enum family family, struct flow *flow, char **error)
+static int add_l4(const struct match *match, enum flow_family family, struct flow *flow,
+                  char **error)
 {
     const struct match_fields *spec = &match->spec, *mask = &match->mask;
     enum rte_flow_item_type type = RTE_FLOW_ITEM_TYPE_VOID;
@@ -235,17 +237,18 @@ static int add_l4(const struct match *match, enum family family, struct flow *fl
             type = RTE_FLOW_ITEM_TYPE_SCTP;
             break;
         case IPPROTO_ICMP:
-            if (family == FAMILY_IPV4)
+            if (family == FLOW_FAMILY_IPV4)
                 type = RTE_FLOW_ITEM_TYPE_ICMP;
             break;
         case IPPROTO_ICMPV6:
-            if (family == FAMILY_IPV6)
+            if (family == FLOW_FAMILY_IPV6)
                 type = RTE_FLOW_ITEM_TYPE_ICMP6;
             break;
         }
     }
     if (type == RTE_FLOW_ITEM_TYPE_VOID)
-        return refuse(error, "it matches ports of a protocol that is not TCP, UDP, SCTP or ICMP");
+        return flow_refuse(error,
+                           "it matches ports of a protocol that is not TCP, UDP, SCTP or ICMP");
 
     i = flow_add_item(flow, type);
     if (type == RTE_FLOW_ITEM_TYPE_ICMP) {
@@ -267,7 +270,7 @@ static int add_l4(const struct match *match, enum family family, struct flow *fl
         flow->mask[i].udp.hdr.dst_port = mask->l4_dst;
     }
     if (mask->tcp_flags && (type != RTE_FLOW_ITEM_TYPE_TCP || mask->tcp_flags & RTE_BE16(0xff00)))
-        return refuse(error, "it matches TCP flags that are not CWR to FIN");
+        return flow_refuse(error, "it matches TCP flags that are not CWR to FIN");
     if (mask->tcp_flags) {
         flow->spec[i].tcp.hdr.tcp_flags = (uint8_t)rte_be_to_cpu_16(spec->tcp_flags);
         flow->mask[i].tcp.hdr.tcp_flags = (uint8_t)rte_be_to_cpu_16(mask->tcp_flags);
@@ -275,47 +278,7 @@ static int add_l4(const struct match *match, enum family family, struct flow *fl
     return 0;
 }
 
-static void set_mac(struct flow *flow, enum flow_rewrite rewrite, bool src,
-                    const struct rte_ether_addr *mac)
-{
-    if (rewrite == FLOW_REWRITE_SET) {
-        union flow_action_conf *conf = flow_add_action(
-            flow, src ? RTE_FLOW_ACTION_TYPE_SET_MAC_SRC : RTE_FLOW_ACTION_TYPE_SET_MAC_DST);
-
-        memcpy(conf->mac.mac_addr, mac->addr_bytes, sizeof(mac->addr_bytes));
-    } else {
-        struct rte_flow_action_modify_field *modify =
-            &flow_add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
-
-        modify->operation = RTE_FLOW_MODIFY_SET;
-        modify->dst.field = src ? RTE_FLOW_FIELD_MAC_SRC : RTE_FLOW_FIELD_MAC_DST;
-        modify->src.field = RTE_FLOW_FIELD_VALUE;
-        memcpy(modify->src.value, mac->addr_bytes, sizeof(mac->addr_bytes));
-        modify->width = 8 * sizeof(mac->addr_bytes);
-    }
-}
-
-static void dec_ttl(struct flow *flow, enum flow_rewrite rewrite, enum family family)
-{
-    if (rewrite == FLOW_REWRITE_SET) {
-        unsigned i = flow->n_actions;
-
-        flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DEC_TTL);
-        flow->actions[i].conf = NULL; // it has none
-    } else {
-        struct rte_flow_action_modify_field *modify =
-            &flow_add_action(flow, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD)->modify;
-
-        modify->operation = RTE_FLOW_MODIFY_SUB;
-        modify->dst.field =
-            family == FAMILY_IPV4 ? RTE_FLOW_FIELD_IPV4_TTL : RTE_FLOW_FIELD_IPV6_HOPLIMIT;
-        modify->src.field = RTE_FLOW_FIELD_VALUE;
-        modify->src.value[0] = 1;
-        modify->width = 8;
-    }
-}
-
-static int find_port(offload_port_fn *port_of, uint16_t no, struct offload_port *port, char **error)
+int flow_find_port(offload_port_fn *port_of, uint16_t no, struct offload_port *port, char **error)
 {
     int r;
 
@@ -328,113 +291,15 @@ static int find_port(offload_port_fn *port_of, uint16_t no, struct offload_port 
     return r;
 }
 
-static int add_output(const struct rule *rule, uint16_t no, bool in_port, offload_port_fn *port_of,
-                      struct flow *flow, char **error)
-{
-    struct offload_port port;
-    int r;
-
-    // In OpenFlow, what a port sent does not go back there, unless IN_PORT says so.
-    if (rule_table_is_policy(rule->table) && !in_port &&
-        (rule->match.in_port == PORT_NONE || rule->match.in_port == no))
-        return refuse(error, "it may send packets to the port that they came in by, which software "
-                             "prevents");
-    r = find_port(port_of, no, &port, error);
-    if (r < 0)
-        return r;
-    if (port.no_output)
-        return refuse(error, port.no_output);
-    flow->out_ethdev = port.ethdev;
-    flow->outputs = true;
-    flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id = port.ethdev;
-    return 0;
-}
-
-static void add_drop(struct flow *flow)
-{
-    unsigned n = flow->n_actions;
-
-    flow_add_action(flow, RTE_FLOW_ACTION_TYPE_DROP);
-    flow->actions[n].conf = NULL; // it has none
-}
-
-static uint32_t jump_group(const struct rule *rule, const struct action *action, bool policy)
-{
-    if (action->type == ACTION_UPLINKS)
-        return RULE_TABLE_UPLINKS;
-    if (rule->table == RULE_TABLE_GUARD && policy)
-        return RULE_TABLE_POLICY;
-    return action->type == ACTION_NORMAL ? RULE_TABLE_FORWARD : action->table;
-}
-
-static int add_actions(const struct rule *rule, offload_port_fn *port_of, enum family family,
-                       const struct flow_way *way, struct flow *flow, char **error)
-{
-    bool modified = false, final = false;
-    int r = 0;
-
-    for (unsigned i = 0; i < rule->n_actions; i++) {
-        const struct action *action = &rule->actions[i];
-
-        if (final)
-            return refuse(error, "it goes on after an action that ends a NIC rule");
-        switch (action->type) {
-        case ACTION_SET_ETH_SRC:
-        case ACTION_SET_ETH_DST:
-            set_mac(flow, way->rewrite, action->type == ACTION_SET_ETH_SRC, &action->mac);
-            modified = true;
-            break;
-        case ACTION_DEC_TTL:
-            if (family == FAMILY_NONE)
-                return refuse(error, "it decrements the TTL and does not match IPv4 or IPv6");
-            dec_ttl(flow, way->rewrite, family);
-            modified = true;
-            break;
-        case ACTION_GOTO_TABLE:
-        case ACTION_NORMAL:
-        case ACTION_UPLINKS:
-            // The next group may not know what to do with the packet; software must then get it as
-            // it was.
-            if (modified)
-                return refuse(error, "it changes the packet and then goes on to another table");
-            flow_add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group =
-                jump_group(rule, action, way->policy);
-            final = true;
-            break;
-        case ACTION_OUTPUT:
-        case ACTION_IN_PORT:
-            if (action->type == ACTION_IN_PORT && rule->match.in_port == PORT_NONE)
-                return refuse(error, "it sends packets back, and does not say by which port");
-            r = add_output(rule, action->type == ACTION_OUTPUT ? action->port : rule->match.in_port,
-                           action->type == ACTION_IN_PORT, port_of, flow, error);
-            if (r < 0)
-                return r;
-            final = true;
-            break;
-        case ACTION_DROP:
-            add_drop(flow);
-            final = true;
-            break;
-        case ACTION_PUNT:
-            return refuse(error, "it hands packets to the daemon");
-        default:
-            return refuse(error, "rules with this action stay in software");
-        }
-    }
-    // An operator's rule without an output drops (OpenFlow 1.5.1 section 5.8).
-    if (!final && !rule_table_is_policy(rule->table))
-        return refuse(error, "it does not say where the packet goes");
-    if (!final)
-        add_drop(flow);
-    return 0;
-}
-
 int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct flow_way *way,
                struct flow *flow, char **error)
 {
     const struct match *match = &rule->match;
     struct offload_port port;
-    enum family family = FAMILY_NONE;
+    enum flow_family family = FLOW_FAMILY_NONE;
+    // NICs know only of what a rule matches that it has the header that is to be changed.
+    bool l4 = has_l4(match) || (!way->software && flow_sets_port(rule));
+    bool whole = l4 || (!way->software && flow_sets_address(rule));
     int r;
 
     *error = NULL;
@@ -448,7 +313,7 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct f
     if (match->in_port != PORT_NONE) {
         unsigned i = flow_add_item(flow, RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT);
 
-        r = find_port(port_of, match->in_port, &port, error);
+        r = flow_find_port(port_of, match->in_port, &port, error);
         if (r < 0)
             return r;
         flow->ethdev = port.ethdev;
@@ -460,14 +325,14 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct f
         r = find_family(match, &family, error);
     if (r == 0)
         r = add_ethernet(match, family, flow, error);
-    if (r == 0 && family != FAMILY_NONE)
-        add_ip(match, family, flow);
-    if (r == 0 && has_l4(match))
+    if (r == 0 && family != FLOW_FAMILY_NONE)
+        add_ip(match, family, l4, whole, flow);
+    if (r == 0 && l4)
         r = add_l4(match, family, flow, error);
     if (r == 0 && way->software)
         flow_add_action(flow, RTE_FLOW_ACTION_TYPE_JUMP)->jump.group = FLOW_GROUP_SOFTWARE;
     else if (r == 0)
-        r = add_actions(rule, port_of, family, way, flow, error);
+        r = flow_add_actions(rule, port_of, family, way, flow, error);
     if (r < 0)
         return r;
     // Without a port of its own it is for all ports of the e-switch that it sends to.

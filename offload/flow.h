@@ -27,12 +27,12 @@
 unsigned flow_level(uint16_t priority);
 
 #define FLOW_ITEMS_MAX   6                      // port, Ethernet, VLAN, IP, L4, end
-#define FLOW_ACTIONS_MAX (RULE_ACTIONS_MAX + 2) // count before, end after
+#define FLOW_ACTIONS_MAX (RULE_ACTIONS_MAX + 4) // count, end; pushing a tag is three
 
-// The two ways to say "set a MAC" and "decrement TTL". Older drivers know only the first, mlx5 with
-// hardware steering (dv_flow_en=2) only the second.
+// The two ways to say "set a field" and "decrement TTL". Older drivers know only the first, mlx5
+// with hardware steering (dv_flow_en=2) only the second.
 enum flow_rewrite {
-    FLOW_REWRITE_SET,    // SET_MAC_SRC, SET_MAC_DST, DEC_TTL
+    FLOW_REWRITE_SET,    // SET_MAC_SRC, SET_IPV4_DST, DEC_TTL, ...
     FLOW_REWRITE_MODIFY, // MODIFY_FIELD
 };
 
@@ -52,7 +52,11 @@ union flow_item {
 union flow_action_conf {
     struct rte_flow_action_count count;
     struct rte_flow_action_set_mac mac;
+    struct rte_flow_action_set_ipv6 ipv6; // the largest of SET_*, which all begin with the value
     struct rte_flow_action_modify_field modify;
+    struct rte_flow_action_of_push_vlan push_vlan;
+    struct rte_flow_action_of_set_vlan_vid vlan_vid;
+    struct rte_flow_action_of_set_vlan_pcp vlan_pcp;
     struct rte_flow_action_ethdev ethdev;
     struct rte_flow_action_jump jump;
 };
@@ -102,5 +106,5 @@ void flow_end(struct flow *flow);
 
 // Writes `flow create PORT ... end` as testpmd reads it; returns what snprintf returns.
 int flow_print(const struct flow *flow, char *buf, size_t size);
-// The same, with rewriting always as set_mac_src, set_mac_dst and dec_ttl.
+// The same, with rewriting always as set_* and dec_ttl.
 int flow_print_effect(const struct flow *flow, char *buf, size_t size);

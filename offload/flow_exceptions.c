@@ -46,6 +46,7 @@ static const struct exception always[] = {
     {"packets with a routing header", 6, NEXT_HEADER, IPPROTO_ROUTING, 0xff},
     {"IPv6 fragments", 6, NEXT_HEADER, IPPROTO_FRAGMENT, 0xff},
     {"packets with destination options", 6, NEXT_HEADER, IPPROTO_DSTOPTS, 0xff},
+    {"IPv6 with an authentication header", 6, NEXT_HEADER, IPPROTO_AH, 0xff},
 };
 
 // No rule says "not 0": more fragments, or a bit of the offset.

@@ -149,34 +149,82 @@ static void say_item(struct text *text, enum rte_flow_item_type type, const unio
     }
 }
 
-static void say_modify(struct text *text, const struct rte_flow_action_modify_field *modify)
-{
-    const char *field = modify->dst.field == RTE_FLOW_FIELD_MAC_SRC    ? "mac_src"
-                        : modify->dst.field == RTE_FLOW_FIELD_MAC_DST  ? "mac_dst"
-                        : modify->dst.field == RTE_FLOW_FIELD_IPV4_TTL ? "ipv4_ttl"
-                                                                       : "ipv6_hoplimit";
+// Fields that are rewritten, in both ways. What sets them begins with the value.
+static const struct rewrite {
+    enum rte_flow_action_type set;
+    enum rte_flow_field_id modify;
+    const char *set_name, *modify_name;
+    enum { MAC, IPV4, IPV6, BYTE, BE16, NOTHING } value;
+} rewrites[] = {
+#define REWRITE(set, modify, set_name, modify_name, value)                                         \
+    {                                                                                              \
+        RTE_FLOW_ACTION_TYPE_##set, RTE_FLOW_FIELD_##modify, set_name, modify_name, value          \
+    }
+    REWRITE(SET_MAC_SRC, MAC_SRC, "set_mac_src mac_addr", "mac_src", MAC),
+    REWRITE(SET_MAC_DST, MAC_DST, "set_mac_dst mac_addr", "mac_dst", MAC),
+    REWRITE(SET_IPV4_SRC, IPV4_SRC, "set_ipv4_src ipv4_addr", "ipv4_src", IPV4),
+    REWRITE(SET_IPV4_DST, IPV4_DST, "set_ipv4_dst ipv4_addr", "ipv4_dst", IPV4),
+    REWRITE(SET_IPV6_SRC, IPV6_SRC, "set_ipv6_src ipv6_addr", "ipv6_src", IPV6),
+    REWRITE(SET_IPV6_DST, IPV6_DST, "set_ipv6_dst ipv6_addr", "ipv6_dst", IPV6),
+    REWRITE(SET_IPV4_DSCP, IPV4_DSCP, "set_ipv4_dscp dscp_value", "ipv4_dscp", BYTE),
+    REWRITE(SET_IPV6_DSCP, IPV6_DSCP, "set_ipv6_dscp dscp_value", "ipv6_dscp", BYTE),
+    REWRITE(SET_TP_SRC, TCP_PORT_SRC, "set_tp_src port", "tcp_port_src", BE16),
+    REWRITE(SET_TP_SRC, UDP_PORT_SRC, "set_tp_src port", "udp_port_src", BE16),
+    REWRITE(SET_TP_DST, TCP_PORT_DST, "set_tp_dst port", "tcp_port_dst", BE16),
+    REWRITE(SET_TP_DST, UDP_PORT_DST, "set_tp_dst port", "udp_port_dst", BE16),
+    REWRITE(DEC_TTL, IPV4_TTL, "dec_ttl", "ipv4_ttl", NOTHING),
+    REWRITE(DEC_TTL, IPV6_HOPLIMIT, "dec_ttl", "ipv6_hoplimit", NOTHING),
+#undef REWRITE
+};
 
+static void say_set(struct text *text, const struct rewrite *rewrite, const uint8_t *value)
+{
+    char mac[RTE_ETHER_ADDR_FMT_SIZE], ip[INET6_ADDRSTRLEN];
+
+    say(text, "%s", rewrite->set_name);
+    switch (rewrite->value) {
+    case MAC:
+        rte_ether_format_addr(mac, sizeof(mac), (const struct rte_ether_addr *)value);
+        say(text, " %s", mac);
+        break;
+    case IPV4:
+    case IPV6:
+        inet_ntop(rewrite->value == IPV4 ? AF_INET : AF_INET6, value, ip, sizeof(ip));
+        say(text, " %s", ip);
+        break;
+    case BYTE:
+        say(text, " %u", value[0]);
+        break;
+    case BE16:
+        say(text, " %u", value[0] << 8 | value[1]);
+        break;
+    case NOTHING:
+        break;
+    }
+}
+
+static void say_modify(struct text *text, const struct rewrite *rewrite,
+                       const struct rte_flow_action_modify_field *modify)
+{
     say(text, "modify_field op %s dst_type %s src_type value src_value ",
-        modify->operation == RTE_FLOW_MODIFY_SET ? "set" : "sub", field);
-    for (unsigned i = 0; i < modify->width / 8; i++)
+        modify->operation == RTE_FLOW_MODIFY_SET ? "set" : "sub", rewrite->modify_name);
+    for (unsigned i = 0; i < (modify->width + 7) / 8; i++)
         say(text, "%02x", modify->src.value[i]);
     say(text, " width %u", modify->width);
 }
 
-static void say_mac_action(struct text *text, bool src, const void *address)
+static void say_rewrite(struct text *text, enum rte_flow_action_type type,
+                        const union flow_action_conf *conf)
 {
-    char mac[RTE_ETHER_ADDR_FMT_SIZE];
+    bool modify = type == RTE_FLOW_ACTION_TYPE_MODIFY_FIELD;
+    const struct rewrite *rewrite = rewrites;
 
-    rte_ether_format_addr(mac, sizeof(mac), address);
-    say(text, "set_mac_%s mac_addr %s", src ? "src" : "dst", mac);
-}
-
-static void say_modify_effect(struct text *text, const struct rte_flow_action_modify_field *modify)
-{
-    if (modify->operation == RTE_FLOW_MODIFY_SUB)
-        say(text, "dec_ttl");
+    while (modify ? rewrite->modify != conf->modify.dst.field : rewrite->set != type)
+        rewrite++;
+    if (modify && !text->effect)
+        say_modify(text, rewrite, &conf->modify);
     else
-        say_mac_action(text, modify->dst.field == RTE_FLOW_FIELD_MAC_SRC, modify->src.value);
+        say_set(text, rewrite, modify ? conf->modify.src.value : conf->mac.mac_addr);
 }
 
 static void say_action(struct text *text, enum rte_flow_action_type type,
@@ -186,18 +234,14 @@ static void say_action(struct text *text, enum rte_flow_action_type type,
     case RTE_FLOW_ACTION_TYPE_COUNT:
         say(text, "count");
         break;
-    case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
-    case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
-        say_mac_action(text, type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC, conf->mac.mac_addr);
+    case RTE_FLOW_ACTION_TYPE_OF_PUSH_VLAN:
+        say(text, "of_push_vlan ethertype %u", rte_be_to_cpu_16(conf->push_vlan.ethertype));
         break;
-    case RTE_FLOW_ACTION_TYPE_DEC_TTL:
-        say(text, "dec_ttl");
+    case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_VID:
+        say(text, "of_set_vlan_vid vlan_vid %u", rte_be_to_cpu_16(conf->vlan_vid.vlan_vid));
         break;
-    case RTE_FLOW_ACTION_TYPE_MODIFY_FIELD:
-        if (text->effect)
-            say_modify_effect(text, &conf->modify);
-        else
-            say_modify(text, &conf->modify);
+    case RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP:
+        say(text, "of_set_vlan_pcp vlan_pcp %u", conf->vlan_pcp.vlan_pcp);
         break;
     case RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT:
         say(text, "represented_port ethdev_port_id %u", conf->ethdev.port_id);
@@ -211,6 +255,8 @@ static void say_action(struct text *text, enum rte_flow_action_type type,
     case RTE_FLOW_ACTION_TYPE_END:
         say(text, "end");
         break;
+    default:
+        say_rewrite(text, type, conf);
     }
 }
 

@@ -103,7 +103,7 @@ static bool is_fate(enum rte_flow_action_type type)
 
 // Which headers a pattern has.
 struct layers {
-    bool eth, vlan, ip;
+    bool eth, vlan, ipv4, ipv6, l4;
 };
 
 static int check_sws_items(const struct rte_flow_item *item, struct layers *layers,
@@ -114,8 +114,9 @@ static int check_sws_items(const struct rte_flow_item *item, struct layers *laye
 
         layers->eth |= item->type == RTE_FLOW_ITEM_TYPE_ETH;
         layers->vlan |= item->type == RTE_FLOW_ITEM_TYPE_VLAN;
-        layers->ip |=
-            item->type == RTE_FLOW_ITEM_TYPE_IPV4 || item->type == RTE_FLOW_ITEM_TYPE_IPV6;
+        layers->ipv4 |= item->type == RTE_FLOW_ITEM_TYPE_IPV4;
+        layers->ipv6 |= item->type == RTE_FLOW_ITEM_TYPE_IPV6;
+        layers->l4 |= item->type == RTE_FLOW_ITEM_TYPE_TCP || item->type == RTE_FLOW_ITEM_TYPE_UDP;
         // flow_dv_validate() has no case for it; nor has the guide's table of items.
         if (item->type == RTE_FLOW_ITEM_TYPE_SCTP)
             return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item, "SCTP is not matched");
@@ -126,6 +127,35 @@ static int check_sws_items(const struct rte_flow_item *item, struct layers *laye
                           "fragments are not matched like this");
     }
     return 0;
+}
+
+// flow_dv_validate_action_modify_mac, _ttl, _ipv4, _ipv6, _tp, _pop_vlan: the pattern has to have
+// the header. NULL: it has.
+static const char *missing_item(enum rte_flow_action_type type, const struct layers *layers)
+{
+    switch (type) {
+    case RTE_FLOW_ACTION_TYPE_SET_MAC_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_MAC_DST:
+        return layers->eth ? NULL : "no item of Ethernet";
+    case RTE_FLOW_ACTION_TYPE_DEC_TTL:
+    case RTE_FLOW_ACTION_TYPE_SET_TTL:
+        return layers->ipv4 || layers->ipv6 ? NULL : "no item of IPv4 or IPv6";
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_DST:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV4_DSCP:
+        return layers->ipv4 ? NULL : "no item of IPv4";
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_DST:
+    case RTE_FLOW_ACTION_TYPE_SET_IPV6_DSCP:
+        return layers->ipv6 ? NULL : "no item of IPv6";
+    case RTE_FLOW_ACTION_TYPE_SET_TP_SRC:
+    case RTE_FLOW_ACTION_TYPE_SET_TP_DST:
+        return layers->l4 ? NULL : "no item of TCP or UDP";
+    case RTE_FLOW_ACTION_TYPE_OF_POP_VLAN:
+        return layers->vlan ? NULL : "no item of a VLAN tag";
+    default:
+        return NULL;
+    }
 }
 
 int esw_mode_check_rule(const struct esw_port *port, const struct rte_flow_item pattern[],
@@ -139,21 +169,15 @@ int esw_mode_check_rule(const struct esw_port *port, const struct rte_flow_item 
         return 0;
     ret = check_sws_items(pattern, &layers, error);
     for (; ret == 0 && actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
-        enum rte_flow_action_type type = actions->type;
+        const char *missing = missing_item(actions->type, &layers);
 
-        fates += is_fate(type);
+        fates += is_fate(actions->type);
         if (fates > 1) // flow_dv_validate, MLX5_FLOW_FATE_ESWITCH_ACTIONS
             ret = refuse_action(error, EINVAL, actions, "one destination only");
-        else if ((type == RTE_FLOW_ACTION_TYPE_DEC_TTL || type == RTE_FLOW_ACTION_TYPE_SET_TTL) &&
-                 !layers.ip) // flow_dv_validate_action_modify_ttl
-            ret = refuse_action(error, EINVAL, actions, "no item of IPv4 or IPv6");
-        else if ((type == RTE_FLOW_ACTION_TYPE_SET_MAC_SRC ||
-                  type == RTE_FLOW_ACTION_TYPE_SET_MAC_DST) &&
-                 !layers.eth) // flow_dv_validate_action_modify_mac
-            ret = refuse_action(error, EINVAL, actions, "no item of Ethernet");
-        else if (type == RTE_FLOW_ACTION_TYPE_OF_POP_VLAN && !layers.vlan)
-            // flow_dv_validate_action_pop_vlan
-            ret = refuse_action(error, ENOTSUP, actions, "no item of a VLAN tag");
+        else if (missing)
+            ret = refuse_action(
+                error, actions->type == RTE_FLOW_ACTION_TYPE_OF_POP_VLAN ? ENOTSUP : EINVAL,
+                actions, missing);
     }
     return ret;
 }

@@ -216,6 +216,43 @@ static void test_sws_refusals(void **state)
     assert_int_equal(validate(&t), -ENOTSUP);
 }
 
+// Only fields of headers that the pattern has.
+static void test_sws_sets_what_is_matched(void **state)
+{
+    static const struct {
+        enum rte_flow_action_type type;
+        int of_eth, of_ipv4, of_udp4;
+    } cases[] = {
+        {RTE_FLOW_ACTION_TYPE_SET_IPV4_DST, -EINVAL, 0, 0},
+        {RTE_FLOW_ACTION_TYPE_SET_IPV4_DSCP, -EINVAL, 0, 0},
+        {RTE_FLOW_ACTION_TYPE_SET_IPV6_SRC, -EINVAL, -EINVAL, -EINVAL},
+        {RTE_FLOW_ACTION_TYPE_SET_IPV6_DSCP, -EINVAL, -EINVAL, -EINVAL},
+        {RTE_FLOW_ACTION_TYPE_SET_TP_DST, -EINVAL, -EINVAL, 0},
+    };
+    const uint8_t value[16] = {0};
+    const struct rte_flow_action_ethdev to = {.port_id = ethdev[VF1]};
+
+    (void)state;
+    for (unsigned i = 0; i < RTE_DIM(cases); i++) {
+        const struct rte_flow_action actions[] = {{cases[i].type, value},
+                                                  {RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT, &to},
+                                                  {RTE_FLOW_ACTION_TYPE_END, NULL}};
+        const int expected[] = {cases[i].of_eth, cases[i].of_ipv4, cases[i].of_udp4};
+
+        for (unsigned n = 0; n < RTE_DIM(expected); n++) {
+            struct rte_flow_item items[] = {{.type = RTE_FLOW_ITEM_TYPE_ETH},
+                                            {.type = RTE_FLOW_ITEM_TYPE_IPV4},
+                                            {.type = RTE_FLOW_ITEM_TYPE_UDP},
+                                            {.type = RTE_FLOW_ITEM_TYPE_END}};
+            struct rte_flow_error error;
+
+            items[n + 1].type = RTE_FLOW_ITEM_TYPE_END;
+            assert_int_equal(rte_flow_validate(ethdev[WIRE], &transfer, items, actions, &error),
+                             expected[n]);
+        }
+    }
+}
+
 static void test_isolate_before_start(void **state)
 {
     struct rte_flow_error error;
@@ -486,6 +523,7 @@ int main(void)
         SWS(test_sws_counters_are_late),
         SWS(test_sws_rules_end_with_stop),
         SWS(test_sws_refusals),
+        SWS(test_sws_sets_what_is_matched),
         SWS(test_isolate_before_start),
         SWS(test_no_wire_to_wire),
         cmocka_unit_test_setup_teardown(test_hws_order_of_ports, setup_hws, rig_teardown),

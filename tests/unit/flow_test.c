@@ -229,6 +229,80 @@ static struct rule sctp(void)
     return rule;
 }
 
+// Address and port translation with a mark.
+static struct rule nat(uint8_t proto, bool v4)
+{
+    struct rule rule = {.table = RULE_TABLE_POLICY, .priority = 9, .match.in_port = UPLINK};
+
+    rule.match.spec.eth_type = v4 ? RTE_BE16(RTE_ETHER_TYPE_IPV4) : RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    rule.match.mask.eth_type = 0xffff;
+    rule.match.spec.ip_proto = proto;
+    rule.match.mask.ip_proto = 0xff;
+    act(&rule, (struct action){.type = ACTION_SET_IP_SRC, .ip = ip(v4 ? "10.9.0.1" : "fd09::1")});
+    act(&rule, (struct action){.type = ACTION_SET_IP_DST, .ip = ip(v4 ? "10.9.0.2" : "fd09::2")});
+    act(&rule, (struct action){.type = ACTION_SET_L4_SRC, .l4 = RTE_BE16(1025)});
+    act(&rule, (struct action){.type = ACTION_SET_L4_DST, .l4 = RTE_BE16(8080)});
+    act(&rule, (struct action){.type = ACTION_SET_IP_TOS, .byte = {.value = 0xb8, .mask = 0xfc}});
+    act(&rule, (struct action){.type = ACTION_OUTPUT, .port = POD_A});
+    return rule;
+}
+
+static struct rule nat_tcp4(void)
+{
+    return nat(IPPROTO_TCP, true);
+}
+
+static struct rule nat_udp6(void)
+{
+    return nat(IPPROTO_UDP, false);
+}
+
+// Lines of testpmd have no room for all of it as modify_field.
+static struct rule source_tcp4(void)
+{
+    struct rule rule = nat(IPPROTO_TCP, true);
+
+    rule.actions[1] = rule.actions[4];
+    rule.actions[3] = rule.actions[5];
+    rule.n_actions = 4;
+    return rule;
+}
+
+static struct rule destination_udp6(void)
+{
+    struct rule rule = nat(IPPROTO_UDP, false);
+
+    rule.actions[0] = rule.actions[4];
+    rule.actions[2] = rule.actions[3];
+    rule.actions[3] = rule.actions[5];
+    rule.n_actions = 4;
+    return rule;
+}
+
+static struct rule nat_icmp(void)
+{
+    struct rule rule = nat(IPPROTO_ICMP, true);
+
+    rule.actions[2] = rule.actions[5];
+    rule.n_actions = 3;
+    return rule;
+}
+
+// The tag comes first, whatever is before it in the rule.
+static struct rule push_vlan(void)
+{
+    struct rule rule = forward4();
+
+    rule.n_actions = 3;
+    act(&rule, (struct action){.type = ACTION_PUSH_VLAN, .l4 = RTE_BE16(RTE_ETHER_TYPE_VLAN)});
+    act(&rule, (struct action){.type = ACTION_SET_VLAN,
+                               .tci = {.value = RTE_BE16(42), .mask = RTE_BE16(0x0fff)}});
+    act(&rule, (struct action){.type = ACTION_SET_VLAN,
+                               .tci = {.value = RTE_BE16(0xa000), .mask = RTE_BE16(0xe000)}});
+    act(&rule, (struct action){.type = ACTION_OUTPUT, .port = POD_B});
+    return rule;
+}
+
 static const struct golden {
     const char *name;
     struct rule (*rule)(void);
@@ -250,6 +324,12 @@ static const struct golden {
     {"tos_proto", tos_proto},
     {"tos_proto6", tos_proto6},
     {"vlan_arp", vlan_arp},
+    {"nat_tcp4", nat_tcp4},
+    {"nat_udp6", nat_udp6},
+    {"source_tcp4_modify", source_tcp4, {.rewrite = FLOW_REWRITE_MODIFY}},
+    {"destination_udp6_modify", destination_udp6, {.rewrite = FLOW_REWRITE_MODIFY}},
+    {"nat_icmp", nat_icmp},
+    {"push_vlan", push_vlan},
 };
 
 static void compare_line(const char *name, const struct flow *flow)
@@ -303,7 +383,7 @@ static void test_exceptions(void **state)
         assert_int_equal(flow.attr.priority, 0);
         assert_int_equal(flow.attr.group, RULE_TABLE_GUARD);
     }
-    assert_int_equal(no, 18);
+    assert_int_equal(no, 19);
 }
 
 // A line that does not fit is cut and says how long it would have been, as snprintf does.
@@ -505,6 +585,57 @@ static void test_l4_is_narrowed(void **state)
     assert_false(flow.narrowed);
 }
 
+// What sets addresses or ports is for unfragmented packets; its place holder leaves all alone.
+static void test_translation_is_narrowed(void **state)
+{
+    const struct flow_way software = {.software = true};
+    struct rule rule = nat_icmp();
+    struct flow flow;
+    char *error;
+
+    (void)state;
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_true(flow.narrowed);
+    assert_int_equal(flow.mask[2].ipv4.hdr.fragment_offset, RTE_BE16(0x3fff));
+    assert_int_equal(flow_build(&rule, port_of, &software, &flow, &error), 0);
+    assert_false(flow.narrowed);
+    assert_int_equal(flow.mask[2].ipv4.hdr.fragment_offset, 0);
+    rule = nat_udp6();
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_false(flow.narrowed); // fragments of IPv6 are among the exceptions
+    rule = nat_icmp();
+    rule.actions[0] = rule.actions[1] =
+        (struct action){.type = ACTION_SET_IP_TOS, .byte = {.value = 0, .mask = 0xfc}};
+    assert_int_equal(flow_build(&rule, port_of, &set, &flow, &error), 0);
+    assert_false(flow.narrowed); // no checksum of layer 4 goes over it
+}
+
+static unsigned n_tag_actions(const struct rule *rule)
+{
+    struct flow flow;
+    unsigned n = 0;
+    char *error;
+
+    assert_int_equal(flow_build(rule, port_of, &set, &flow, &error), 0);
+    for (unsigned i = 0; i < flow.n_actions; i++)
+        n += flow.actions[i].type >= RTE_FLOW_ACTION_TYPE_OF_POP_VLAN &&
+             flow.actions[i].type <= RTE_FLOW_ACTION_TYPE_OF_SET_VLAN_PCP;
+    return n;
+}
+
+// Of untagged frames there is nothing to pop or to set.
+static void test_no_tag(void **state)
+{
+    struct rule rule = push_vlan();
+
+    (void)state;
+    assert_int_equal(n_tag_actions(&rule), 3);
+    rule.actions[5].type = ACTION_POP_VLAN;
+    assert_int_equal(n_tag_actions(&rule), 0);
+    rule.actions[3].type = ACTION_POP_VLAN;
+    assert_int_equal(n_tag_actions(&rule), 0);
+}
+
 static void refused(struct rule rule, int expected, const char *sentence)
 {
     struct flow flow;
@@ -563,7 +694,36 @@ static void test_refusals(void **state)
     refused(rule, -ENOTSUP, "metadata");
     rule = forward4();
     rule.actions[0] = (struct action){.type = ACTION_METER};
+    refused(rule, -ENOTSUP, "it has a meter");
+    rule.actions[0] = (struct action){.type = ACTION_GROUP};
     refused(rule, -ENOTSUP, "rules with this action");
+
+    rule = nat(IPPROTO_SCTP, true);
+    refused(rule, -ENOTSUP, "no other checksums right");
+    rule.actions[0] = rule.actions[1] = rule.actions[4];
+    refused(rule, -ENOTSUP, "ports and does not match TCP or UDP");
+    rule = nat_tcp4();
+    rule.match.mask.ip_proto = rule.match.spec.ip_proto = 0;
+    refused(rule, -ENOTSUP, "no other checksums right");
+    rule = nat_tcp4();
+    rule.match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    refused(rule, -ENOTSUP, "does not match IPv4 or IPv6");
+    rule = nat(IPPROTO_ICMPV6, false);
+    refused(rule, -ENOTSUP, "no other checksums right");
+    rule = nat_tcp4();
+    rule.actions[4].byte.mask = 0xff;
+    refused(rule, -ENOTSUP, "ECN");
+    rule = nat_tcp4();
+    rule.actions[5] = (struct action){.type = ACTION_NORMAL};
+    refused(rule, -ENOTSUP, "changes the packet and then goes on");
+    rule = push_vlan();
+    rule.actions[6] = (struct action){.type = ACTION_NORMAL};
+    refused(rule, -ENOTSUP, "changes the packet and then goes on");
+    rule.actions[5] = rule.actions[3];
+    refused(rule, -ENOTSUP, "two VLAN tags");
+    rule = vlan_arp();
+    rule.actions[0] = (struct action){.type = ACTION_POP_VLAN};
+    refused(rule, -ENOTSUP, "tags of tagged frames");
 
     rule = tcp_port();
     rule.match.mask.eth_type = rule.match.spec.eth_type = 0;
@@ -600,6 +760,8 @@ int main(void)
         cmocka_unit_test(test_guard_goes_to_policy),
         cmocka_unit_test(test_software),
         cmocka_unit_test(test_l4_is_narrowed),
+        cmocka_unit_test(test_translation_is_narrowed),
+        cmocka_unit_test(test_no_tag),
         cmocka_unit_test(test_refusals),
     };
 

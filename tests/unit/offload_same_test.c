@@ -48,6 +48,7 @@ static struct rte_ring *in[PORTS + 1], *out[PORTS + 1];
 static struct rte_mempool *pool;
 static uint64_t random_state, injected;
 static bool planted; // see test_planted
+static const char *nic_mode = "ideal";
 
 bool __real_plan_overlaps(const struct plan_node *, enum plan_side, plan_visit *, void *);
 bool __wrap_plan_overlaps(const struct plan_node *, enum plan_side, plan_visit *, void *);
@@ -147,8 +148,8 @@ static int setup(void **state)
     assert_int_equal(dp_gateways_set(gateways, 4), 0);
     pool = rte_pktmbuf_pool_create("frames", 4095, 0, 0, 2048, SOCKET_ID_ANY);
     assert_non_null(pool);
-    snprintf(devargs, sizeof(devargs), "net_esw0,wire0=ring,wire1=ring,vfs=%u,vf=ring%s", PODS,
-             control_argument("offload_same_test"));
+    snprintf(devargs, sizeof(devargs), "net_esw0,wire0=ring,wire1=ring,vfs=%u,vf=ring,mode=%s%s",
+             PODS, nic_mode, control_argument("offload_same_test"));
     add_port(UPLINK0, DP_PORT_UPLINK, &node, devargs, "wire0");
     add_port(UPLINK1, DP_PORT_UPLINK, &node, "net_esw0,representor=pf1", "wire1");
     for (unsigned i = 0; i < PODS; i++) {
@@ -244,12 +245,57 @@ static void any_match(struct rule *rule)
     }
 }
 
+// Tags and set fields, what NICs can do of it and what not.
+static void any_change(struct rule *rule)
+{
+    const struct match_fields *spec = &rule->match.spec;
+    bool v4 = spec->eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV4), src = often(50);
+    static const uint8_t tos_masks[] = {0xfc, 0xfc, 0xfc, 0x03, 0xff};
+    uint8_t mask = tos_masks[any(RTE_DIM(tos_masks))];
+    unsigned kind = any(5);
+
+    if (kind == 3 && rule->n_actions && often(90)) // a second tag
+        kind = 0;
+    if (kind < 3 && !rule->match.mask.eth_type)
+        return;
+    switch (kind) {
+    case 0:
+        rule_add_action(rule, (struct action){.type = src ? ACTION_SET_IP_SRC : ACTION_SET_IP_DST,
+                                              .ip = any_ip(v4)});
+        break;
+    case 1:
+        rule_add_action(rule, (struct action){.type = src ? ACTION_SET_L4_SRC : ACTION_SET_L4_DST,
+                                              .l4 = htons(l4_ports[any(6)])});
+        break;
+    case 2:
+        rule_add_action(rule,
+                        (struct action){.type = ACTION_SET_IP_TOS,
+                                        .byte = {.value = (uint8_t)any(256) & mask, .mask = mask}});
+        break;
+    case 3:
+        rule_add_action(rule, (struct action){.type = ACTION_PUSH_VLAN,
+                                              .l4 = often(80) ? RTE_BE16(RTE_ETHER_TYPE_VLAN)
+                                                              : RTE_BE16(RTE_ETHER_TYPE_QINQ)});
+        rule_add_action(rule, (struct action){.type = ACTION_SET_VLAN,
+                                              .tci = {.value = htons((uint16_t)(any(4096))),
+                                                      .mask = RTE_BE16(0x0fff)}});
+        if (often(50))
+            rule_add_action(rule, (struct action){.type = ACTION_SET_VLAN,
+                                                  .tci = {.value = htons((uint16_t)(any(8) << 13)),
+                                                          .mask = RTE_BE16(0xe000)}});
+        break;
+    case 4:
+        rule_add_action(rule, (struct action){.type = ACTION_POP_VLAN});
+        break;
+    }
+}
+
 static void any_actions(struct rule *rule)
 {
     uint16_t port = (uint16_t)(1 + any(PORTS));
     unsigned table = rule->table - RULE_TABLE_POLICY;
 
-    switch (any(8)) {
+    switch (any(10)) {
     case 0:
     case 1:
         rule_add_action(rule, (struct action){.type = ACTION_DROP});
@@ -270,6 +316,20 @@ static void any_actions(struct rule *rule)
         if (rule->match.mask.eth_type && often(50))
             rule_add_action(rule, (struct action){.type = ACTION_DEC_TTL});
         rule_add_action(rule, (struct action){.type = ACTION_OUTPUT, .port = port});
+        break;
+    case 8:
+    case 9:
+        // More often what NICs can do.
+        if (often(80))
+            rule->match.in_port = (uint16_t)(port % PORTS + 1);
+        if (rule->match.mask.eth_type && !rule->match.mask.ip_proto && often(80)) {
+            rule->match.mask.ip_proto = 0xff;
+            rule->match.spec.ip_proto = protocols[any(2)];
+        }
+        for (unsigned n = 1 + any(3); n; n--)
+            any_change(rule);
+        rule_add_action(rule, often(90) ? (struct action){.type = ACTION_OUTPUT, .port = port}
+                                        : (struct action){.type = ACTION_NORMAL});
         break;
     case 6:
         rule_add_action(rule, (struct action){.type = ACTION_OUTPUT, .port = port});
@@ -292,9 +352,10 @@ static bool is_new(const struct set *set, const struct rule *rule)
 static void any_set(struct set *set)
 {
     static const uint16_t priorities[] = {0, 1, 2, 10, 32768, 40000, 40001, 65535};
-    static const char *const parts[] = {"vlan",        "ipv6",        "tcp",     "udp",
-                                        "set_mac_src", "set_mac_dst", "dec_ttl", "modify_field",
-                                        "jump",        "drop",        "sctp",    "icmp6"};
+    static const char *const parts[] = {
+        "vlan",        "ipv6",    "tcp",          "udp",        "set_mac_src",
+        "set_mac_dst", "dec_ttl", "modify_field", "jump",       "drop",
+        "sctp",        "icmp6",   "set_ipv4_dst", "set_tp_src", "of_push_vlan"};
     unsigned n = often(25) ? 0 : any(RULES_MAX);
     size_t len;
 
@@ -302,7 +363,7 @@ static void any_set(struct set *set)
     for (unsigned i = 0; i < n; i++) {
         struct rule rule = {.table = RULE_TABLE_POLICY + (often(70) ? 0 : 1 + any(2))};
 
-        rule.priority = priorities[any(RTE_DIM(priorities))];
+        rule.priority = often(50) ? priorities[any(RTE_DIM(priorities))] : (uint16_t)(100 + i);
         rule.cookie = 0x1000 + i;
         any_match(&rule);
         any_actions(&rule);
@@ -329,6 +390,7 @@ static struct held_rule *pod_rules[PORTS + 1][4];
 static struct held_rule *default_rules[4];
 static uint32_t policy_slots[RULES_MAX];
 static struct offload_rule *policy_nic[RULES_MAX];
+static unsigned n_changing; // rules in the NIC that set fields or push tags
 
 static struct held_rule *add(struct rule rule)
 {
@@ -398,7 +460,7 @@ static void install(const struct set *set, enum config_offload mode)
         policy_nic[i] = offload_add(&set->policy[i]);
     }
     dp_policy_commit(true);
-    assert_int_equal(offload_settle(true, 10000), 0);
+    assert_int_equal(offload_settle(true, 60000), 0);
 }
 
 static void uninstall(const struct set *set)
@@ -438,17 +500,38 @@ static void put_l4(struct packet *packet, uint8_t *at, uint8_t proto)
 {
     rte_be16_t ports[2] = {htons(l4_ports[any(6)]), htons(l4_ports[any(6)])};
 
+    // Checksums are right or wrong by chance, and 0 at times.
+    for (unsigned i = 4; i < 20; i++)
+        at[i] = often(80) ? (uint8_t)any(256) : 0;
     memcpy(at, ports, sizeof(ports));
     if (proto == IPPROTO_TCP) {
         at[12] = 5 << 4;
         at[13] = often(50) ? RTE_TCP_SYN_FLAG : RTE_TCP_ACK_FLAG;
     } else if (proto == IPPROTO_UDP) {
+        at[4] = 0;
         at[5] = 8 + 4;
+        if (often(20))
+            at[6] = at[7] = 0;
     } else if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6) {
         at[0] = proto == IPPROTO_ICMP ? 8 : 128;
         at[1] = 0;
     }
     packet->len = (uint16_t)(at - packet->frame + (proto == IPPROTO_TCP ? 20 : 12));
+}
+
+// An extension header of IPv6 in 8 bytes (RFC 8200 section 4, RFC 4302), and what comes behind it.
+static uint8_t put_extension(uint8_t *at, uint8_t proto)
+{
+    static const uint8_t kinds[] = {IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS,
+                                    IPPROTO_FRAGMENT, IPPROTO_AH};
+    uint8_t kind = kinds[any(RTE_DIM(kinds))];
+
+    at[0] = proto;
+    if (kind == IPPROTO_HOPOPTS || kind == IPPROTO_DSTOPTS)
+        at[2] = 1, at[3] = 4; // PadN
+    else if (kind == IPPROTO_FRAGMENT)
+        at[3] = often(50); // more
+    return kind;
 }
 
 static void any_packet(struct packet *packet, uint32_t id)
@@ -489,8 +572,11 @@ static void any_packet(struct packet *packet, uint32_t id)
         header->hdr_checksum = often(98) ? rte_ipv4_cksum(header) : 0x1234;
     } else {
         struct rte_ipv6_hdr *header = (void *)(eth + 1);
+        uint8_t *next = (uint8_t *)(header + 1);
 
-        put_l4(packet, (uint8_t *)(header + 1), proto);
+        put_l4(packet, next + (often(10) ? 8 : 0), proto);
+        if (!next[0] && !next[1]) // there is room
+            proto = put_extension(next, proto);
         header->vtc_flow = htonl(6u << 28 | (often(20) ? 0xb8u : 0) << 20);
         header->hop_limits = ttls[any(RTE_DIM(ttls))];
         header->proto = proto;
@@ -595,6 +681,15 @@ static void say_packet(unsigned no, const struct packet *packet, const struct ou
     free(text);
 }
 
+static bool changes(const struct rule *rule)
+{
+    for (unsigned i = 0; i < rule->n_actions; i++) {
+        if (rule->actions[i].type >= ACTION_SET_IP_SRC && rule->actions[i].type <= ACTION_PUSH_VLAN)
+            return true;
+    }
+    return false;
+}
+
 // How many packets have another fate with the NIC.
 static unsigned differences(const struct set *set, unsigned n, bool tell)
 {
@@ -612,6 +707,8 @@ static unsigned differences(const struct set *set, unsigned n, bool tell)
     uninstall(set);
     assert_string_equal(control(set->limits), "ok\n");
     install(set, CONFIG_OFFLOAD_AUTO);
+    for (unsigned p = 0; p < set->n_policy; p++)
+        n_changing += changes(&set->policy[p]) && offload_in_nic(policy_nic[p]);
     play(packets, outcomes[1], n);
     for (unsigned i = 0; i < n; i++) {
         const struct outcome both[2] = {outcomes[0][i], outcomes[1][i]};
@@ -662,6 +759,8 @@ static void test_same(void **state)
         if (differing)
             fail_msg("%u packets differ, rule set %u, SLUICE_SEED=%lu", differing, i, seed);
     }
+    print_message("%u rules in the NIC set fields or pushed tags\n", n_changing);
+    assert_true(n_changing > 0 || sets < 15);
 }
 
 static uint64_t now_ms(void)
@@ -714,7 +813,7 @@ static void test_faults(void **state)
             if (now_ms() - begin > 20000)
                 fail_msg("%s: not found", fault);
         }
-        assert_int_equal(offload_settle(true, 10000), 0);
+        assert_int_equal(offload_settle(true, 60000), 0);
         play(packets, with, n);
         longest = RTE_MAX(longest, now_ms() - begin);
         assert_memory_equal(alone, with, n * sizeof(*alone));
@@ -745,7 +844,8 @@ static void test_planted(void **state)
     assert_int_not_equal(differing, 0);
 }
 
-int main(void)
+// One argument: net_esw's mode.
+int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
@@ -753,5 +853,7 @@ int main(void)
         cmocka_unit_test(test_faults),
     };
 
+    if (argc > 1)
+        nic_mode = argv[1];
     return cmocka_run_group_tests_name("offload_same", tests, setup, teardown);
 }

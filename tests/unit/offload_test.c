@@ -22,7 +22,7 @@
 
 // Ports of the NICs: ethdevs 0 to 9 are of the first, its proxy is 0; 10 to 19 of the second,
 // its proxy is 10. A port's number is its ethdev's plus 1.
-#define EXCEPTIONS 18
+#define EXCEPTIONS 19
 
 static struct fake_driver {
     unsigned n;            // rules in it
