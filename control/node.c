@@ -43,6 +43,12 @@ VLOG_DEFINE_THIS_MODULE(node);
 
 #define FILES_MAX 16384
 
+// Workers have -20. In a group of tasks (a service's cgroup, a session's autogroup) the kernel
+// gives each CPU the part of the group's share that its threads weigh: beside a worker that polls,
+// a control thread of nice 0 got one hundredth of a busy CPU, and took 20 s to start for 0.3 s of
+// work.
+#define NICE (-15)
+
 // What is open, for the way back.
 struct node {
     const struct config *config;
@@ -256,12 +262,20 @@ static void raise_limits(void)
         VLOG_WARN("limit of open files not raised error=%s", ovs_strerror(errno));
 }
 
+// Before any thread starts, so that all but the workers have it.
+static void raise_priority(void)
+{
+    if (setpriority(PRIO_PROCESS, 0, NICE))
+        VLOG_WARN("priority not raised error=%s", ovs_strerror(errno));
+}
+
 static int start(struct node *node, char **error)
 {
     const struct config *config = node->config;
     int err = block_signals(node, error);
 
     raise_limits();
+    raise_priority();
     if (!err)
         err = open_files(node, error);
     if (!err)
