@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // One OpenFlow message or bundle is one change for packets, and durable before a barrier's or a
 // bundle's answer. ofproto has no callbacks for the end of a change, nor before an answer, and
-// tells of removed rules only a while later; so the linker puts us between ofproto.c and connmgr.c
-// (-Wl,--wrap): __wrap_NAME is called for NAME, __real_NAME is OVS's own.
+// tells of removed rules only a while later; so the linker puts us between ofproto.c, connmgr.c and
+// rconn.c (-Wl,--wrap): __wrap_NAME is called for NAME, __real_NAME is OVS's own.
 #include "control/openflow/internal.h"
 
 #include "ofproto/connmgr.h"
@@ -14,6 +14,7 @@
 #include "openvswitch/ofp-table.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/rconn.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
 #include "util.h"
@@ -115,18 +116,102 @@ static void send_not_durable(const struct ofconn *ofconn, const struct ofp_heade
     ofconn_send_error(ofconn, &request, OFPERR_OFPBRC_EPERM);
 }
 
+// Answers that wait for the disk: those of all clients that one turn hears share one write. Until
+// its answer is sent, nothing more is taken from a client.
+struct answer {
+    struct ovs_list node; // in answers
+    const struct ofconn *ofconn;
+    const struct rconn *rconn; // its connection
+    struct ofpbuf *reply;
+};
+static struct ovs_list answers = OVS_LIST_INITIALIZER(&answers);
+static const struct rconn *heard; // whose message is being handled
+
 WRAPPED(void, ofconn_send_reply, const struct ofconn *ofconn, struct ofpbuf *reply)
 {
+    struct answer *answer;
     enum ofptype type;
 
     ofpmsg_update_length(reply); // as sending would
     if (ofptype_decode(&type, reply->data) ||
-        (type != OFPTYPE_BARRIER_REPLY && type != OFPTYPE_BUNDLE_CONTROL) || transaction_sync()) {
+        (type != OFPTYPE_BARRIER_REPLY && type != OFPTYPE_BUNDLE_CONTROL)) {
         __real_ofconn_send_reply(ofconn, reply);
         return;
     }
-    send_not_durable(ofconn, reply->data);
-    ofpbuf_delete(reply);
+    answer = xmalloc(sizeof(*answer));
+    *answer = (struct answer){.ofconn = ofconn, .rconn = heard, .reply = reply};
+    ovs_list_push_back(&answers, &answer->node);
+}
+
+static struct answer *find_answer(const struct rconn *rconn)
+{
+    struct answer *answer;
+
+    LIST_FOR_EACH(answer, node, &answers)
+    {
+        if (answer->rconn == rconn)
+            return answer;
+    }
+    return NULL;
+}
+
+WRAPPED(struct ofpbuf *, rconn_recv, struct rconn *rconn)
+{
+    if (find_answer(rconn))
+        return NULL;
+    heard = rconn;
+    return __real_rconn_recv(rconn);
+}
+
+static void forget_answer(const struct rconn *rconn)
+{
+    struct answer *answer = find_answer(rconn);
+
+    if (answer == NULL)
+        return;
+    ovs_list_remove(&answer->node);
+    ofpbuf_delete(answer->reply);
+    free(answer);
+}
+
+// Each ofconn that goes is seen by one of these two before: the connection to a controller stays,
+// and is made again.
+WRAPPED(void, rconn_destroy, struct rconn *rconn)
+{
+    forget_answer(rconn);
+    __real_rconn_destroy(rconn);
+}
+
+WRAPPED(bool, rconn_is_connected, const struct rconn *rconn)
+{
+    bool connected = __real_rconn_is_connected(rconn);
+
+    if (!connected)
+        forget_answer(rconn);
+    return connected;
+}
+
+// Hears all clients.
+WRAPPED(void, connmgr_run, struct connmgr *mgr,
+        void (*handle)(struct ofconn *ofconn, const struct ovs_list *messages))
+{
+    struct answer *answer;
+    bool durable;
+
+    __real_connmgr_run(mgr, handle);
+    if (ovs_list_is_empty(&answers))
+        return;
+    durable = transaction_sync();
+    LIST_FOR_EACH_POP(answer, node, &answers)
+    {
+        if (durable) {
+            __real_ofconn_send_reply(answer->ofconn, answer->reply);
+        } else {
+            send_not_durable(answer->ofconn, answer->reply->data);
+            ofpbuf_delete(answer->reply);
+        }
+        free(answer);
+    }
 }
 
 // ofproto removes all rules when it gets its first controller, or loses the last one. Ours are the
