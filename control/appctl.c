@@ -87,6 +87,11 @@ static int parse_hex(const char *text, void **frame, size_t *size, char **error)
         bytes[n / 2] = n % 2 ? bytes[n / 2] << 4 | digit : digit;
         n++;
     }
+    if (n == 0 || n % 2) {
+        free(bytes);
+        *error = xasprintf("a frame has two hexadecimal digits for each byte, here are %u", n);
+        return -EINVAL;
+    }
     *frame = bytes;
     *size = n / 2;
     return 0;
@@ -105,19 +110,18 @@ static void trace(struct unixctl_conn *conn, int argc, const char *argv[], void 
     uint16_t port = PORT_NONE;
     void *frame = NULL;
     size_t size;
-    int err;
+    int err = 0;
 
     (void)aux;
-    err = is_hex(what) ? parse_hex(what, &frame, &size, &error)
-                       : openflow_compose(what, &port, &frame, &size, &error);
-    if (!err && argc == 3)
-        port = find_port(argv[1]);
-    if (!err && (port == PORT_NONE || dp_port_get(port) == NULL)) {
-        error = xasprintf("no such port; give PORT or in_port, see `sluicectl ports`");
+    if (argc == 3 && (port = find_port(argv[1])) == PORT_NONE)
         err = -ENODEV;
-    }
     if (!err)
-        err = dp_trace(port, frame, size, &text);
+        err = is_hex(what) ? parse_hex(what, &frame, &size, &error)
+                           : openflow_compose(what, &port, &frame, &size, &error);
+    if (!err)
+        err = port == PORT_NONE ? -ENODEV : dp_trace(port, frame, size, &text);
+    if (err == -ENODEV)
+        error = xstrdup("no such port; give PORT or in_port, see `sluicectl ports`");
     if (err)
         unixctl_command_reply_error(conn, error ? error : ovs_strerror(-err));
     else

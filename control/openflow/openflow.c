@@ -25,6 +25,7 @@ VLOG_DEFINE_THIS_MODULE(openflow);
 
 #define DSCP    48 // CS6, network control (RFC 4594 section 3.1)
 #define POLL_MS 1  // while the dataplane has work left to do for the rules
+#define TTL     64 // of packets for dry runs
 
 struct ofproto *openflow_switch;
 
@@ -256,6 +257,26 @@ void openflow_memory(struct simap *usage)
     ofproto_get_memory_usage(openflow_switch, usage);
 }
 
+// What a flow leaves open is as in the port's usual packets.
+static void complete(struct flow *flow, const struct dp_port_info *info)
+{
+    const struct rte_ether_addr *mac = &info->params.mac;
+
+    if (flow->nw_ttl == 0)
+        flow->nw_ttl = TTL;
+    if (info->params.kind == DP_PORT_UPLINK) {
+        if (rte_is_zero_ether_addr(mac))
+            mac = &info->device_mac;
+        if (eth_addr_is_zero(flow->dl_dst))
+            memcpy(&flow->dl_dst, mac, sizeof(flow->dl_dst));
+        return;
+    }
+    if (eth_addr_is_zero(flow->dl_src))
+        memcpy(&flow->dl_src, mac, sizeof(flow->dl_src));
+    if (eth_addr_is_zero(flow->dl_dst))
+        memcpy(&flow->dl_dst, config->router_mac, sizeof(flow->dl_dst));
+}
+
 int openflow_compose(const char *text, uint16_t *in_port, void **frame, size_t *size, char **error)
 {
     struct dp_packet packet;
@@ -264,7 +285,10 @@ int openflow_compose(const char *text, uint16_t *in_port, void **frame, size_t *
     *error = parse_ofp_exact_flow(&flow, NULL, NULL, text, NULL);
     if (*error)
         return -EINVAL;
-    *in_port = port_from_ofp(flow.in_port.ofp_port);
+    if (*in_port == PORT_NONE)
+        *in_port = port_from_ofp(flow.in_port.ofp_port);
+    if (*in_port != PORT_NONE && dp_port_get(*in_port))
+        complete(&flow, dp_port_get(*in_port));
     dp_packet_init(&packet, 0);
     flow_compose(&packet, &flow, NULL, 64);
     *size = dp_packet_size(&packet);

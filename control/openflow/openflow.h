@@ -38,6 +38,8 @@ bool openflow_status(struct openflow_status *status);
 struct simap;
 void openflow_memory(struct simap *usage);
 
-// A frame in a flow's text form ("tcp,nw_src=10.1.10.5,tp_dst=80"). *in_port is PORT_NONE if the
-// text names none. The frame is for free(). -EINVAL: *error says why.
+// A frame in a flow's text form ("tcp,nw_src=10.1.10.5,tp_dst=80"), of a port's packets: if
+// *in_port is PORT_NONE, of that which the text names, if any. MAC addresses and a TTL that the
+// text leaves open are those that the port's packets have. The frame is for free(). -EINVAL: *error
+// says why.
 int openflow_compose(const char *flow, uint16_t *in_port, void **frame, size_t *size, char **error);

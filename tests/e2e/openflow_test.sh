@@ -270,6 +270,10 @@ mac_a=$(in_ns a cat /sys/class/net/eth0/address)
 traced=$(appctl sluice/trace "icmp,in_port=$a,dl_src=$mac_a,dl_dst=02:00:5e:00:53:01,nw_src=$a4,nw_dst=$b4,nw_ttl=64")
 check "sluice/trace says which rule drops it" grep -q "^policy0: .*priority 10\|^policy0: .*priority=10" <<<"$traced"
 check "sluice/trace says that the rule is not in a NIC, and why" grep -q "^  NIC: no: ." <<<"$traced"
+check_equal "sluice/trace does without MAC addresses and a TTL" \
+	"$(appctl sluice/trace "$a" "icmp,nw_src=$a4,nw_dst=$b4" | grep -c "^policy0: .*priority 10\|^policy0: .*priority=10")" 1
+check "sluice/trace wants whole bytes" fails "two hexadecimal digits" appctl sluice/trace "$a" 012
+check "sluice/trace wants a port that is there, whatever in_port says" fails "no such port" appctl sluice/trace nowhere "icmp,in_port=$a"
 check "sluice/trace wants a port that is there" fails "no such port" appctl sluice/trace 700 00
 for command in memory/show coverage/show "vlog/set connmgr:dbg" "vlog/set connmgr:info" sluice/dump-rules ofproto/list; do
 	# shellcheck disable=SC2086
@@ -293,11 +297,25 @@ wanted=$(everything)
 of add-flow "$switch" "cookie=0x99,table=6,priority=1,actions=drop"
 sleep 2 # of the hard timeout
 pid=$(lab daemon pid)
+# Six clients at once, each with a barrier after each flow: they share writes. One more goes while it waits for an answer.
+adders=() failed=0
+for client in $(seq 6); do
+	printf "table=4,priority=%d,tcp,tp_dst=$client,actions=drop\n" $(seq 50) >"$scratch/client$client"
+	of add-flows "$switch" "$scratch/client$client" &
+	adders+=($!)
+done
+timeout -s KILL 0.1 ovs-ofctl -O OpenFlow13 add-flows "$switch" "$scratch/client6"
+for adder in "${adders[@]}"; do
+	wait "$adder" || failed=$((failed + 1))
+done
 kill -KILL "$pid"
+check_equal "six clients that add flows at once are all told that it is done" "$failed" 0
 wait_until 10 process_ended "$pid"
 check "killed right after a barrier's reply, the daemon starts" lab daemon start
 check_equal "... the last flow is there" "$(flows table=6)" "cookie=0x99, table=6, priority=1 actions=drop"
+check_equal "... and all of the six clients" "$(flows table=4 | wc -l)" 300
 of del-flows "$switch" table=6
+of del-flows "$switch" table=4
 check_equal "... and all others, groups and meters" "$(everything)" "$wanted"
 check_equal "... the hard timeout went on" "$(flows tcp | grep -o 'hard_timeout=[0-9]*' | awk -F= '{ print ($2 > 600 && $2 < 900) ? "yes" : $0 }')" yes
 check_equal "... the datapath id is the same" "$(of show "$switch" | grep -o 'dpid:[0-9a-f]*')" "$datapath"
