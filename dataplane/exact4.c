@@ -52,7 +52,7 @@ int exact4_add(struct exact4 **published, rte_be32_t key, const struct fwd_entry
 
 bool exact4_del(struct exact4 *table, rte_be32_t key)
 {
-    struct fwd_entry *entry = exact4_find(table, key, exact4_hash(key));
+    struct fwd_entry *entry = exact4_find(table, key);
     struct exact4_slot *slot;
     uint32_t at;
 

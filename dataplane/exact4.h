@@ -46,21 +46,28 @@ static inline uint32_t exact4_hash(rte_be32_t key)
     return rte_hash_crc_4byte(key, 0);
 }
 
-// The key's entry, NULL if it is not there. `hash` is exact4_hash(key).
-static inline struct fwd_entry *exact4_find(struct exact4 *table, rte_be32_t key, uint32_t hash)
+// The slot where a search for a key begins: to be fetched before it does.
+static inline struct exact4_slot *exact4_first(struct exact4 *table, rte_be32_t key)
 {
-    for (uint32_t at = hash & table->mask;; at = (at + 1) & table->mask) {
-        uint64_t found = load_acquire(&table->slots[at].key);
+    return &table->slots[exact4_hash(key) & table->mask];
+}
+
+// The key's entry, NULL if it is not there. `slot` is exact4_first(table, key).
+static inline struct fwd_entry *exact4_find_from(struct exact4 *table, struct exact4_slot *slot,
+                                                 rte_be32_t key)
+{
+    for (;;) {
+        uint64_t found = load_acquire(&slot->key);
 
         if (likely(found == (EXACT4_KEY | key)))
-            return &table->slots[at].entry;
+            return &slot->entry;
         if (likely(found == EXACT4_EMPTY))
             return NULL;
+        slot = slot == &table->slots[table->mask] ? table->slots : slot + 1;
     }
 }
 
-// Fetches what exact4_find will look at first.
-static inline void exact4_prefetch(const struct exact4 *table, uint32_t hash)
+static inline struct fwd_entry *exact4_find(struct exact4 *table, rte_be32_t key)
 {
-    rte_prefetch0(&table->slots[hash & table->mask]);
+    return exact4_find_from(table, exact4_first(table, key), key);
 }

@@ -19,14 +19,16 @@ static inline void send_on(struct worker *w, const struct packet *p, const struc
 {
     struct dp_rule_stats *stats = &w->rules[slot];
     struct rte_mbuf *m = p->mbuf;
-    uint32_t len = RTE_MAX(RTE_ETHER_HDR_LEN + (uint32_t)p->l3_len, FRAME_MIN);
+    uint32_t len = m->pkt_len;
 
     // What follows the packet is no part of it, and may be more than the way out can carry.
-    if (unlikely(m->pkt_len > len))
+    if (unlikely(len - RTE_ETHER_HDR_LEN > p->l3_len && len > FRAME_MIN)) {
+        len = RTE_MAX(RTE_ETHER_HDR_LEN + (uint32_t)p->l3_len, FRAME_MIN);
         rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - len));
-    memcpy(rte_pktmbuf_mtod(m, void *), to->macs, sizeof to->macs);
+    }
+    memcpy((uint8_t *)p->ip - RTE_ETHER_HDR_LEN, to->macs, sizeof to->macs);
     stats->packets++;
-    stats->bytes += m->pkt_len;
+    stats->bytes += len;
     output(w, to->port, m);
 }
 
@@ -106,7 +108,7 @@ static inline const struct fwd_entry *uplink4(struct worker *w, struct port *por
         [IPV4_MULTICAST] = DROP_multicast,
         [IPV4_LINK_LOCAL] = DROP_link_local,
     };
-    const struct rte_ipv4_hdr *ip = ip4(p->mbuf);
+    const struct rte_ipv4_hdr *ip = p->ip;
     enum ipv4_class class = ipv4_class(ip->dst_addr);
     const struct members *members = load_acquire(&dp.members);
 
@@ -130,7 +132,7 @@ static inline const struct fwd_entry *uplink4(struct worker *w, struct port *por
 static inline const struct fwd_entry *uplink6(struct worker *w, struct port *port,
                                               const struct packet *p)
 {
-    const struct rte_ipv6_hdr *ip = ip6(p->mbuf);
+    const struct rte_ipv6_hdr *ip = p->ip;
     const struct in6_addr dst = load_ip6(&ip->dst_addr);
     const struct members *members = load_acquire(&dp.members);
 
@@ -165,7 +167,7 @@ static inline bool is_too_big(struct packet *p, const struct fwd_entry *to)
 static __rte_noinline void too_big4(struct worker *w, struct port *port, struct packet *p,
                                     const struct fwd_entry *to, uint32_t slot)
 {
-    struct rte_ipv4_hdr *ip = ip4(p->mbuf);
+    struct rte_ipv4_hdr *ip = p->ip;
 
     if (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG)) {
         icmp4_error(w, port, p->mbuf, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, to->mtu);
@@ -182,11 +184,12 @@ static __rte_noinline void too_big4(struct worker *w, struct port *port, struct 
 void forward4(struct worker *w, struct burst *b)
 {
     struct fwd_entry *hits[BURST];
+    unsigned n = b->n4;
 
-    forward_lookup4(b->v4, b->n4, hits);
-    for (unsigned i = 0; i < b->n4; i++) {
+    forward_lookup4(b->v4, n, w->rules, hits);
+    for (unsigned i = 0; i < n; i++) {
         struct packet *p = &b->v4[i];
-        struct rte_ipv4_hdr *ip = ip4(p->mbuf);
+        struct rte_ipv4_hdr *ip = p->ip;
         const struct fwd_entry *to = hits[i];
         uint32_t slot;
 
@@ -221,7 +224,7 @@ void forward6(struct worker *w, struct burst *b)
     forward_lookup6(b->v6, b->n6, hits);
     for (unsigned i = 0; i < b->n6; i++) {
         struct packet *p = &b->v6[i];
-        struct rte_ipv6_hdr *ip = ip6(p->mbuf);
+        struct rte_ipv6_hdr *ip = p->ip;
         const struct fwd_entry *to = hits[i];
         uint32_t slot;
 

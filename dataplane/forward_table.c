@@ -70,17 +70,26 @@ void forward_table_fini(void)
     }
 }
 
-void forward_lookup4(const struct packet *packets, unsigned n, struct fwd_entry *hits[])
+static inline rte_be32_t dst4(const struct packet *p)
+{
+    return ((const struct rte_ipv4_hdr *)p->ip)->dst_addr;
+}
+
+void forward_lookup4(const struct packet *packets, unsigned n, const struct dp_rule_stats *counters,
+                     struct fwd_entry *hits[])
 {
     struct exact4 *table = load_acquire(&table4);
-    uint32_t hashes[BURST];
+    struct exact4_slot *first[BURST];
 
     for (unsigned i = 0; i < n; i++) {
-        hashes[i] = exact4_hash(ip4(packets[i].mbuf)->dst_addr);
-        exact4_prefetch(table, hashes[i]);
+        first[i] = exact4_first(table, dst4(&packets[i]));
+        rte_prefetch0(first[i]);
     }
-    for (unsigned i = 0; i < n; i++)
-        hits[i] = exact4_find(table, ip4(packets[i].mbuf)->dst_addr, hashes[i]);
+    for (unsigned i = 0; i < n; i++) {
+        hits[i] = exact4_find_from(table, first[i], dst4(&packets[i]));
+        if (likely(hits[i] != NULL))
+            rte_prefetch0(&counters[hits[i]->slot]);
+    }
 }
 
 void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry *hits[])
@@ -89,7 +98,7 @@ void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry 
     uint64_t found = 0;
 
     for (unsigned i = 0; i < n; i++)
-        keys[i] = &ip6(packets[i].mbuf)->dst_addr;
+        keys[i] = &((const struct rte_ipv6_hdr *)packets[i].ip)->dst_addr;
     rte_hash_lookup_bulk_data(table6, keys, n, &found, (void **)hits);
     for (unsigned i = 0; i < n; i++)
         if (!(found >> i & 1))
@@ -98,7 +107,7 @@ void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry 
 
 bool forward_has4(rte_be32_t address)
 {
-    return exact4_find(load_acquire(&table4), address, exact4_hash(address)) != NULL;
+    return exact4_find(load_acquire(&table4), address) != NULL;
 }
 
 bool forward_has6(const struct in6_addr *address)

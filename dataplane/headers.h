@@ -66,10 +66,9 @@ static inline enum ipv4_class ipv4_class(rte_be32_t address)
     return IPV4_MARTIAN;
 }
 
-// Fragment offset, in units of 8 bytes.
-static inline unsigned ipv4_offset(const struct rte_ipv4_hdr *ip)
+static inline bool ipv4_is_later_fragment(const struct rte_ipv4_hdr *ip)
 {
-    return rte_be_to_cpu_16(ip->fragment_offset) & RTE_IPV4_HDR_OFFSET_MASK;
+    return ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK);
 }
 
 static inline bool ipv4_is_fragment(const struct rte_ipv4_hdr *ip)
@@ -117,7 +116,8 @@ static inline bool udp_is_control(const struct rte_udp_hdr *udp, uint16_t dhcp_s
 
 static inline bool ipv4_is_control(const struct rte_ipv4_hdr *ip)
 {
-    return ip->next_proto_id == IPPROTO_UDP && !ipv4_offset(ip) && udp_is_control(ipv4_l4(ip), 67);
+    return ip->next_proto_id == IPPROTO_UDP && !ipv4_is_later_fragment(ip) &&
+           udp_is_control(ipv4_l4(ip), 67);
 }
 
 // Where there is no upper-layer header to be found.

@@ -30,7 +30,7 @@ static bool may_answer4(const struct rte_ipv4_hdr *ip)
 {
     uint8_t type;
 
-    if (ipv4_offset(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST ||
+    if (ipv4_is_later_fragment(ip) || ipv4_class(ip->src_addr) != IPV4_UNICAST ||
         ipv4_class(ip->dst_addr) == IPV4_MULTICAST)
         return false;
     if (ip->next_proto_id != IPPROTO_ICMP)

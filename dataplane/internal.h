@@ -95,8 +95,7 @@ struct rate {
 };
 
 struct tx_buffer {
-    uint16_t n;
-    bool dirty; // in the worker's list
+    uint16_t n; // more than 0: it is in the worker's list
     struct rte_mbuf *mbuf[BURST];
 };
 
@@ -132,6 +131,7 @@ struct worker {
 // A packet on its way through a worker's stages.
 struct packet {
     struct rte_mbuf *mbuf;
+    void *ip;         // its IPv4 or IPv6 header, in the stages that take bursts
     uint16_t l3_len;  // bytes of IP, header included, as the header says
     uint16_t gateway; // of the range that its source is in; pods' packets only
 };
@@ -201,7 +201,9 @@ int workers_assign(bool wait);
 // forward_table.c
 int forward_table_init(char **error);
 void forward_table_fini(void);
-void forward_lookup4(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
+// Fetches the counters of the rules that are hit, too.
+void forward_lookup4(const struct packet *packets, unsigned n, const struct dp_rule_stats *counters,
+                     struct fwd_entry *hits[]);
 void forward_lookup6(const struct packet *packets, unsigned n, struct fwd_entry *hits[]);
 // A guard or forward rule, for the control thread. NULL: none has this slot.
 const struct rule *forward_table_rule(uint32_t slot);
@@ -341,11 +343,9 @@ static inline void output(struct worker *w, uint16_t out, struct rte_mbuf *m)
 {
     struct tx_buffer *tx = &w->tx[out];
 
-    if (!tx->dirty) {
-        tx->dirty = true;
-        w->dirty[w->n_dirty++] = out;
-    }
-    tx->mbuf[tx->n++] = m;
     if (unlikely(tx->n == BURST))
         tx_flush(w, out);
+    else if (!tx->n)
+        w->dirty[w->n_dirty++] = out;
+    tx->mbuf[tx->n++] = m;
 }

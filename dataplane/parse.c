@@ -19,7 +19,7 @@ const uint8_t l4_min[256] = {
 static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
                                unsigned ihl)
 {
-    uint64_t first, second;
+    uint64_t first, second, sum;
     uint32_t third;
 
     if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
@@ -29,39 +29,43 @@ static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_h
     memcpy(&first, ip, sizeof first);
     memcpy(&second, (const uint8_t *)ip + 8, sizeof second);
     memcpy(&third, (const uint8_t *)ip + 16, sizeof third);
-    return ((first >> 32) + (uint32_t)first + (second >> 32) + (uint32_t)second + third) % 0xffff ==
-           0;
+    sum = first + second;
+    sum += sum < first; // a carry is worth 1, modulo 0xffff
+    sum += third;
+    sum += sum < third;
+    return sum % 0xffff == 0;
 }
 
-// RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound.
-static inline enum drop_reason ipv4_sound(const struct rte_mbuf *m, unsigned l3, struct packet *p)
+// RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound. `plain`:
+// it is all there and begins with RTE_IPV4_VHL_DEF.
+static inline enum drop_reason ipv4_sound(const struct rte_mbuf *m, unsigned l3, bool plain,
+                                          uint16_t *l3_len)
 {
     const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, l3);
-    unsigned avail = m->data_len - l3, ihl, total;
+    unsigned avail = m->data_len - l3, ihl = sizeof *ip, total;
 
-    if (unlikely(avail < sizeof *ip))
-        return DROP_ipv4_header;
-    ihl = sizeof *ip;
-    total = rte_be_to_cpu_16(ip->total_length);
-    if (unlikely(ip->version_ihl != RTE_IPV4_VHL_DEF)) { // options, or unsound
+    if (!plain) {
+        if (unlikely(avail < sizeof *ip))
+            return DROP_ipv4_header;
         ihl = (ip->version_ihl & 15) * 4;
-        if (ip->version_ihl >> 4 != 4 || ihl < sizeof *ip)
+        if (unlikely(ip->version_ihl >> 4 != 4 || ihl < sizeof *ip))
             return DROP_ipv4_header;
     }
+    total = rte_be_to_cpu_16(ip->total_length);
     if (unlikely(total < ihl || total > avail))
         return DROP_ipv4_header;
     if (unlikely(!ipv4_sum_ok(m, ip, ihl)))
         return DROP_ipv4_checksum;
-    if (unlikely(total - ihl < l4_min[ip->next_proto_id] && !ipv4_offset(ip)))
+    if (unlikely(total - ihl < l4_min[ip->next_proto_id] && !ipv4_is_later_fragment(ip)))
         return DROP_l4_header;
-    p->l3_len = (uint16_t)total;
+    *l3_len = (uint16_t)total;
     return DROP_N;
 }
 
 static inline enum drop_reason ipv4_check(const struct port *port, const struct rte_mbuf *m,
-                                          struct packet *p)
+                                          bool plain, uint16_t *l3_len)
 {
-    enum drop_reason reason = ipv4_sound(m, RTE_ETHER_HDR_LEN, p);
+    enum drop_reason reason = ipv4_sound(m, RTE_ETHER_HDR_LEN, plain, l3_len);
 
     if (likely(reason == DROP_N) && !port->guarded &&
         unlikely(ipv4_class(ip4(m)->src_addr) != IPV4_UNICAST))
@@ -70,7 +74,7 @@ static inline enum drop_reason ipv4_check(const struct port *port, const struct 
 }
 
 // RFC 8200 section 3. Returns DROP_N if it is sound.
-static inline enum drop_reason ipv6_sound(const struct rte_mbuf *m, unsigned l3, struct packet *p)
+static inline enum drop_reason ipv6_sound(const struct rte_mbuf *m, unsigned l3, uint16_t *l3_len)
 {
     const struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv6_hdr *, l3);
     unsigned avail = m->data_len - l3, payload;
@@ -82,14 +86,14 @@ static inline enum drop_reason ipv6_sound(const struct rte_mbuf *m, unsigned l3,
         return DROP_ipv6_header;
     if (unlikely(payload < l4_min[ip->proto]))
         return DROP_l4_header;
-    p->l3_len = (uint16_t)(payload + sizeof *ip);
+    *l3_len = (uint16_t)(payload + sizeof *ip);
     return DROP_N;
 }
 
 static inline enum drop_reason ipv6_check(const struct port *port, const struct rte_mbuf *m,
-                                          struct packet *p)
+                                          uint16_t *l3_len)
 {
-    enum drop_reason reason = ipv6_sound(m, RTE_ETHER_HDR_LEN, p);
+    enum drop_reason reason = ipv6_sound(m, RTE_ETHER_HDR_LEN, l3_len);
     struct in6_addr src;
 
     if (unlikely(reason != DROP_N) || port->guarded)
@@ -100,7 +104,8 @@ static inline enum drop_reason ipv6_check(const struct port *port, const struct 
 
 enum drop_reason parse_ip(const struct rte_mbuf *m, unsigned l3, rte_be16_t type, struct packet *p)
 {
-    return type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? ipv4_sound(m, l3, p) : ipv6_sound(m, l3, p);
+    return type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? ipv4_sound(m, l3, false, &p->l3_len)
+                                                 : ipv6_sound(m, l3, &p->l3_len);
 }
 
 // Link-level protocols of the fabric: no pod may speak them (IEEE 802.1Q table 8-1 reserves the
@@ -119,11 +124,11 @@ static enum drop_reason group_addressed(const struct port *port, const struct rt
 {
     const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
     const struct guard *guard = load_acquire(&port->guard);
-    struct packet p;
     enum drop_reason reason;
+    uint16_t l3_len;
 
     if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4)) {
-        reason = ipv4_check(port, m, &p);
+        reason = ipv4_check(port, m, false, &l3_len);
         if (reason == DROP_N && port->guarded) {
             if (!guard_find4(guard, ip4(m)->src_addr))
                 reason = DROP_guard_ip_src;
@@ -131,11 +136,11 @@ static enum drop_reason group_addressed(const struct port *port, const struct rt
                 reason = DROP_guard_control;
         }
     } else {
-        reason = ipv6_check(port, m, &p);
+        reason = ipv6_check(port, m, &l3_len);
         if (reason == DROP_N && port->guarded) {
             struct in6_addr src = load_ip6(&ip6(m)->src_addr);
 
-            if (ipv6_is_control(ip6(m), p.l3_len))
+            if (ipv6_is_control(ip6(m), l3_len))
                 reason = DROP_guard_control;
             else if (!ipv6_is_link_local(&src) && !IN6_IS_ADDR_UNSPECIFIED(&src) &&
                      !guard_find6(guard, &src))
@@ -194,9 +199,52 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
     drop(w, port, m, reason);
 }
 
-static inline void parse_frame(struct worker *w, struct burst *b, struct rte_mbuf *m)
+// The first 16 bytes of a frame with a plain IPv4 packet and the addresses that the port expects:
+// (frame ^ expect) & mask is 0.
+struct plain {
+    uint64_t expect_lo, mask_lo, expect_hi, mask_hi;
+};
+
+static inline struct plain plain_of(const struct port *port)
 {
-    struct port *port = b->port;
+    const uint64_t type = RTE_BE16(RTE_ETHER_TYPE_IPV4), vhl = RTE_IPV4_VHL_DEF;
+
+    return (struct plain){
+        .expect_lo = port->l2_expect_lo,
+        .mask_lo = port->l2_mask_lo,
+        .expect_hi = port->l2_expect_hi | type << 32 | vhl << 48,
+        .mask_hi = port->l2_mask_hi | UINT64_C(0xffffff) << 32,
+    };
+}
+
+static inline bool is_plain(const struct plain *plain, const struct rte_mbuf *m)
+{
+    uint64_t head[2];
+
+    if (unlikely(m->data_len < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr)))
+        return false;
+    memcpy(head, rte_pktmbuf_mtod(m, void *), sizeof head);
+    return !(((head[0] ^ plain->expect_lo) & plain->mask_lo) |
+             ((head[1] ^ plain->expect_hi) & plain->mask_hi));
+}
+
+// What is left to do with a frame.
+enum parsed { SEEN_TO, IS_IPV4, IS_IPV6 };
+
+static inline enum parsed parse_ipv4(struct worker *w, const struct port *port, struct rte_mbuf *m,
+                                     bool plain, uint16_t *l3_len)
+{
+    enum drop_reason reason = ipv4_check(port, m, plain, l3_len);
+
+    if (likely(reason == DROP_N))
+        return IS_IPV4;
+    drop(w, port, m, reason);
+    return SEEN_TO;
+}
+
+static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port,
+                                             struct rte_mbuf *m, uint16_t *l3_len)
+{
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
     enum drop_reason reason;
     uint64_t lo;
@@ -205,50 +253,70 @@ static inline void parse_frame(struct worker *w, struct burst *b, struct rte_mbu
 
     if (unlikely(m->data_len < RTE_ETHER_HDR_LEN)) {
         drop(w, port, m, DROP_runt);
-        return;
+        return SEEN_TO;
     }
     memcpy(&lo, frame, sizeof lo);
     memcpy(&hi, frame + 8, sizeof hi);
     memcpy(&type, frame + 12, sizeof type);
     if (unlikely(((lo ^ port->l2_expect_lo) & port->l2_mask_lo) |
-                 ((hi ^ port->l2_expect_hi) & port->l2_mask_hi))) {
+                 ((hi ^ port->l2_expect_hi) & port->l2_mask_hi)) ||
+        (type != RTE_BE16(RTE_ETHER_TYPE_IPV4) && type != RTE_BE16(RTE_ETHER_TYPE_IPV6))) {
         other_input(w, port, m);
-    } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV4))) {
-        reason = ipv4_check(port, m, &b->v4[b->n4]);
-        if (likely(reason == DROP_N))
-            b->v4[b->n4++].mbuf = m;
-        else
-            drop(w, port, m, reason);
-    } else if (likely(type == RTE_BE16(RTE_ETHER_TYPE_IPV6))) {
-        reason = ipv6_check(port, m, &b->v6[b->n6]);
-        if (unlikely(reason != DROP_N))
-            drop(w, port, m, reason);
-        else if (unlikely(ip6_is_nd(ip6(m))))
-            nd_input(w, port, m);
-        else
-            b->v6[b->n6++].mbuf = m;
-    } else {
-        other_input(w, port, m);
+        return SEEN_TO;
     }
+    if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
+        return parse_ipv4(w, port, m, false, l3_len);
+    reason = ipv6_check(port, m, l3_len);
+    if (unlikely(reason != DROP_N)) {
+        drop(w, port, m, reason);
+        return SEEN_TO;
+    }
+    if (unlikely(ip6_is_nd(ip6(m)))) {
+        nd_input(w, port, m);
+        return SEEN_TO;
+    }
+    return IS_IPV6;
+}
+
+static inline void parse_frames(struct worker *w, struct burst *b, struct rte_mbuf **mbufs,
+                                unsigned n)
+{
+    struct port *port = b->port;
+    const struct plain plain = plain_of(port);
+    uint16_t n4 = 0, n6 = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *m = mbufs[i];
+        struct packet *p;
+        uint16_t l3_len;
+        enum parsed parsed = likely(is_plain(&plain, m)) ? parse_ipv4(w, port, m, true, &l3_len)
+                                                         : parse_rest(w, port, m, &l3_len);
+
+        if (unlikely(parsed == SEEN_TO))
+            continue;
+        p = parsed == IS_IPV4 ? &b->v4[n4++] : &b->v6[n6++];
+        p->mbuf = m;
+        p->ip = ip4(m); // as far into the frame as ip6(m)
+        p->l3_len = l3_len;
+    }
+    b->n4 = n4;
+    b->n6 = n6;
 }
 
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
 {
     uint64_t bytes = 0;
 
-    b->n4 = b->n6 = 0;
-    for (unsigned i = 0; i < n; i++)
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
     for (unsigned i = 0; i < n; i++) {
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
         bytes += mbufs[i]->pkt_len;
-        parse_frame(w, b, mbufs[i]);
     }
     w->counters[b->port->no].rx_packets += n;
     w->counters[b->port->no].rx_bytes += bytes;
+    parse_frames(w, b, mbufs, n);
 }
 
 void parse_again(struct worker *w, struct burst *b, struct rte_mbuf *m)
 {
-    b->n4 = b->n6 = 0;
-    parse_frame(w, b, m);
+    parse_frames(w, b, &m, 1);
 }

@@ -49,7 +49,7 @@ static inline void fill4(struct policy_packet *pp, const struct rte_ipv4_hdr *ip
     f->ip_proto = ip->next_proto_id;
     f->ip_tos = ip->type_of_service;
     if (unlikely(ipv4_is_fragment(ip)))
-        f->ip_frag = ipv4_offset(ip) ? IP_FRAG_ANY | IP_FRAG_LATER : IP_FRAG_ANY;
+        f->ip_frag = ipv4_is_later_fragment(ip) ? IP_FRAG_ANY | IP_FRAG_LATER : IP_FRAG_ANY;
     if (likely(!(f->ip_frag & IP_FRAG_LATER)))
         fill_l4(pp, ipv4_l4(ip), ip->next_proto_id, IPPROTO_ICMP);
 }

@@ -3,6 +3,7 @@
 // table, and what the rules say is done.
 #include <string.h>
 
+#include "dataplane/headers.h"
 #include "dataplane/trace.h"
 
 // Counts, and does what the rule says.
@@ -133,6 +134,7 @@ static uint16_t keep(struct worker *w, struct port *in, struct packet *packets,
         }
         if (unlikely(kept != i))
             packets[kept] = packets[i];
+        packets[kept].ip = ip4(packets[kept].mbuf); // actions may have moved it
         kept++;
     }
     return kept;

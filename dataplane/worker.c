@@ -97,10 +97,8 @@ static unsigned receive_inbox(struct worker *w)
 
 static void flush(struct worker *w)
 {
-    for (unsigned i = 0; i < w->n_dirty; i++) {
+    for (unsigned i = 0; i < w->n_dirty; i++)
         tx_flush(w, w->dirty[i]);
-        w->tx[w->dirty[i]].dirty = false;
-    }
     w->n_dirty = 0;
 }
 
