@@ -10,8 +10,6 @@
 #include "openvswitch/json.h"
 #include "util.h"
 
-#define CAPABILITIES_MAX 32
-
 static void put_integer(struct json *object, const char *name, uint64_t value)
 {
     json_object_put(object, name, json_integer_create((long long)value));
@@ -89,12 +87,12 @@ static struct json *audit(void)
 
 static struct json *nics(void)
 {
-    struct offload_capability list[CAPABILITIES_MAX];
+    struct offload_capability list[OFFLOAD_CAPABILITIES_MAX];
     struct json *result = json_array_create_empty();
     char driver[32];
     unsigned n;
 
-    for (unsigned nic = 0; (n = offload_capabilities(nic, driver, list, CAPABILITIES_MAX)); nic++) {
+    for (unsigned nic = 0; (n = offload_capabilities(nic, driver, list, OFFLOAD_CAPABILITIES_MAX)); nic++) {
         struct json *object = json_object_create(), *capabilities = json_array_create_empty();
 
         for (unsigned i = 0; i < n; i++) {

@@ -14,12 +14,16 @@
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_devargs.h>
+#include <rte_flow.h>
 #include <rte_malloc.h>
 
 #include "dataplane/internal.h"
 
 #define POD_RING    1024 // descriptors
 #define UPLINK_RING 2048
+
+#define RULE_QUEUE_SIZE 64
+#define RULE_COUNTERS   65536U // each rule has one
 
 static bool ethdev_in_use(uint16_t ethdev)
 {
@@ -63,7 +67,8 @@ static int probe(struct port *port, const char *devargs, char **error)
 {
     int ret = make_vdev(devargs);
 
-    if (ret == -ENOTSUP) {
+    // One more port of a device that is there (a representor) is found by probing only.
+    if (ret == -ENOTSUP || ret == -EEXIST) {
         port->ethdev = find_ethdev(devargs);
         if (port->ethdev != RTE_MAX_ETHPORTS)
             return 0;
@@ -94,6 +99,26 @@ static void unprobe(struct port *port)
     RTE_ETH_FOREACH_DEV_OF(ethdev, device)
     return;
     rte_dev_remove(device);
+}
+
+// Rules by templates and queues are the driver's only if it is told so before the port starts, and
+// then of all ports of the NIC (mlx5 with hardware steering). Drivers without them say so.
+static void configure_rules(uint16_t ethdev)
+{
+    struct rte_flow_queue_attr queue = {.size = RULE_QUEUE_SIZE};
+    const struct rte_flow_queue_attr *queues[] = {&queue};
+    struct rte_flow_port_attr attr = {.nb_counters = 0};
+    struct rte_flow_queue_info queue_info;
+    struct rte_flow_port_info info;
+    struct rte_flow_error error;
+    uint16_t proxy;
+
+    if (rte_flow_info_get(ethdev, &info, &queue_info, &error) || !info.max_nb_queues)
+        return;
+    if (rte_flow_pick_transfer_proxy(ethdev, &proxy, &error) == 0 && proxy == ethdev)
+        attr.nb_counters = RTE_MIN(info.max_nb_counters, RULE_COUNTERS);
+    // If it refuses, so it does with the rules, which say why.
+    rte_flow_configure(ethdev, &attr, 1, queues, &error);
 }
 
 static int ethdev_start(struct port *port, char **error)
@@ -133,6 +158,7 @@ static int ethdev_start(struct port *port, char **error)
     ret = rte_eth_dev_set_mtu(port->ethdev, params->mtu);
     if (ret && ret != -ENOTSUP)
         return set_error(ret, error, "%s: MTU %u: %s", params->name, params->mtu, strerror(-ret));
+    configure_rules(port->ethdev);
     ret = rte_eth_dev_start(port->ethdev);
     if (ret)
         return set_error(ret, error, "%s: starting it: %s", params->name, strerror(-ret));

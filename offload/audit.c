@@ -96,7 +96,7 @@ static int query(const struct nic *nic, struct place *place)
 
     if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
         return 0;
-    err = rte_flow_query(nic->ethdev, place->handle, count, &counter, &error);
+    err = rte_flow_query(nic->ethdev, place->handle.flow, count, &counter, &error);
     if (!err) {
         place->packets = counter.hits_set ? counter.hits : 0;
         place->bytes = counter.bytes_set ? counter.bytes : 0;
@@ -124,7 +124,7 @@ static void publish(struct offload_rule *orule)
 void audit_read(struct offload_rule *orule)
 {
     for (unsigned n = 0; n < engine.n_nics; n++) {
-        if (orule->places[n].handle)
+        if (orule->places[n].handle.flow)
             query(&engine.nics[n], &orule->places[n]);
     }
     publish(orule);
@@ -135,7 +135,7 @@ static void look_at(struct offload_rule *orule)
     for (unsigned n = 0; n < engine.n_nics; n++) {
         struct place *place = &orule->places[n];
 
-        if (!place->handle || query(&engine.nics[n], place) == 0)
+        if (!place->handle.flow || query(&engine.nics[n], place) == 0)
             continue;
         audit_tell(&engine.status.lost, &engine.nics[n], orule, "the driver lost a rule, put back");
         engine_forget(orule, n);
@@ -302,7 +302,7 @@ static unsigned check_exceptions(struct nic *nic, struct lines *lines)
     for (unsigned kind = 0; kind < FLOW_EXCEPTIONS_N; kind++) {
         for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++)
             missing +=
-                nic->exceptions[kind][i] && !lines_take(lines, nic->exception_lines[kind][i]);
+                nic->exceptions[kind][i].flow && !lines_take(lines, nic->exception_lines[kind][i]);
     }
     return missing;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// What a NIC's driver takes: one small rule for each thing, asked of rte_flow_validate.
+// What a NIC's driver takes: one small rule for each thing, asked of rte_flow_validate, or
+// templates for such a rule.
 #include <stdio.h>
 #include <string.h>
 
@@ -60,54 +61,64 @@ static void add_action(struct flow *flow, enum rte_flow_action_type type, uint16
         flow_add_action(flow, RTE_FLOW_ACTION_TYPE_REPRESENTED_PORT)->ethdev.port_id = ethdev;
 }
 
-static int try(const struct probe *probe, uint16_t ethdev, struct rte_flow_error *error)
+static void build(const struct probe *probe, uint16_t ethdev, struct flow *flow)
 {
-    struct flow flow;
-
     // In a group that is not the root one, as most rules are.
-    flow_begin(&flow, RULE_TABLE_FORWARD, FLOW_PRIORITY_LAST);
-    flow_add_item(&flow, RTE_FLOW_ITEM_TYPE_ETH);
+    flow_begin(flow, RULE_TABLE_FORWARD, FLOW_PRIORITY_LAST);
+    flow_add_item(flow, RTE_FLOW_ITEM_TYPE_ETH);
     if (probe->ip)
-        flow_add_item(&flow, probe->ip == 4 ? RTE_FLOW_ITEM_TYPE_IPV4 : RTE_FLOW_ITEM_TYPE_IPV6);
+        flow_add_item(flow, probe->ip == 4 ? RTE_FLOW_ITEM_TYPE_IPV4 : RTE_FLOW_ITEM_TYPE_IPV6);
     if (probe->item != RTE_FLOW_ITEM_TYPE_END)
-        flow_add_item(&flow, probe->item);
-    add_action(&flow, probe->action, ethdev);
-    flow_end(&flow);
-    return rte_flow_validate(ethdev, &flow.attr, flow.items, flow.actions, error);
+        flow_add_item(flow, probe->item);
+    add_action(flow, probe->action, ethdev);
+    flow_end(flow);
 }
 
-unsigned offload_capabilities(unsigned nic, char driver[32], struct offload_capability *list,
-                              unsigned n)
+static_assert(RTE_DIM(probes) <= OFFLOAD_CAPABILITIES_MAX, "room for what is asked");
+
+static void probe_all(struct nic *nic, bool by_templates)
 {
-    static struct cached {
-        char driver[32];
-        uint16_t ethdev;
-        unsigned n;
-        struct offload_capability list[RTE_DIM(probes)];
-    } cache[NICS_MAX];
-    struct cached *cached;
-    uint16_t ethdev;
-
-    if (nic >= __atomic_load_n(&engine.n_nics, __ATOMIC_ACQUIRE))
-        return 0;
-    cached = &cache[nic];
-    ethdev = engine.nics[nic].ethdev;
-    if (strcmp(cached->driver, engine.nics[nic].driver) || cached->ethdev != ethdev)
-        cached->n = 0;
-    for (; cached->n < RTE_DIM(probes); cached->n++) {
-        struct offload_capability *one = &cached->list[cached->n];
+    for (; nic->n_capabilities < RTE_DIM(probes); nic->n_capabilities++) {
+        const struct probe *probe = &probes[nic->n_capabilities];
+        struct offload_capability *one = &nic->capabilities[nic->n_capabilities];
         struct rte_flow_error error = {.message = NULL};
-        int err = try(&probes[cached->n], ethdev, &error);
+        struct flow flow;
+        int err;
 
-        *one = (struct offload_capability){.name = probes[cached->n].name, .has = !err};
+        build(probe, nic->ethdev, &flow);
+        err = by_templates
+                  ? templates_try(nic, &flow, &error)
+                  : rte_flow_validate(nic->ethdev, &flow.attr, flow.items, flow.actions, &error);
+        *one = (struct offload_capability){.name = probe->name, .has = !err};
         if (err)
             snprintf(one->why_not, sizeof(one->why_not), "%s (%s)",
                      error.message ? error.message : "refused", rte_strerror(-err));
     }
-    snprintf(cached->driver, sizeof(cached->driver), "%s", engine.nics[nic].driver);
-    cached->ethdev = ethdev;
-    memcpy(driver, cached->driver, sizeof(cached->driver));
-    n = n < cached->n ? n : cached->n;
-    memcpy(list, cached->list, n * sizeof(*list));
+}
+
+void capabilities_by_templates(struct nic *nic)
+{
+    probe_all(nic, true);
+}
+
+unsigned offload_capabilities(unsigned no, char driver[32], struct offload_capability *list,
+                              unsigned n)
+{
+    struct nic *nic = &engine.nics[no];
+
+    if (no >= __atomic_load_n(&engine.n_nics, __ATOMIC_ACQUIRE))
+        return 0;
+    memcpy(driver, nic->driver, sizeof(nic->driver));
+    n = n < RTE_DIM(probes) ? n : RTE_DIM(probes);
+    // rte_flow_validate() crashes in mlx5 with hardware steering of DPDK 22.11.
+    if (__atomic_load_n(&nic->how, __ATOMIC_ACQUIRE) == RULES_NOT_TRIED) {
+        for (unsigned i = 0; i < n; i++)
+            list[i] = (struct offload_capability){.name = probes[i].name,
+                                                  .why_not = "known once it got a rule"};
+        return n;
+    }
+    if (nic->how == RULES_PLAIN)
+        probe_all(nic, false);
+    memcpy(list, nic->capabilities, n * sizeof(*list));
     return n;
 }

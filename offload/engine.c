@@ -244,7 +244,7 @@ static void destroy_place(struct offload_rule *orule, unsigned n, struct place *
 
     audit_read(orule);
     save_counts(orule, place);
-    nic_destroy(nic, place->handle);
+    nic_destroy(nic, &place->handle);
     left(nic);
     *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
 }
@@ -256,41 +256,41 @@ void engine_forget(struct offload_rule *orule, unsigned n)
     engine_queue(orule);
 }
 
-// Creates the rule in the NIC, saying the actions one way and the other.
-static struct rte_flow *create(struct offload_rule *orule, unsigned n, enum place_kind kind,
-                               struct flow *flow, int *err, char **why)
+// Creates the rule in the NIC, saying the actions one way and the other. Negative errno.
+static int create(struct offload_rule *orule, unsigned n, enum place_kind kind, struct flow *flow,
+                  struct nic_rule *made, char **why)
 {
     struct nic *nic = &engine.nics[n];
     struct rte_flow_error error = {.type = RTE_FLOW_ERROR_TYPE_NONE}, other_error;
-    struct rte_flow *handle;
     const char *what = NULL;
     char *other_why;
-    int other_err;
+    int err;
 
-    *err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_ALWAYS, &what, &error);
-    if (!*err && flow->narrowed)
-        *err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_FRAGMENTS, &what, &error);
-    if (*err) {
+    err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_ALWAYS, &what, &error);
+    if (!err && flow->narrowed)
+        err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_FRAGMENTS, &what, &error);
+    if (err) {
         free(*why);
-        *why = nic_refusal(nic->driver, *err, &error, what);
-        return NULL;
+        *why = nic_refusal(nic->driver, err, &error, what);
+        return err;
     }
-    handle = nic_create(nic, flow, err, &error);
-    if (!handle && error.type >= RTE_FLOW_ERROR_TYPE_ACTION_NUM && kind == PLACE_FULL) {
+    err = nic_create(nic, flow, made, &error);
+    if (err && error.type >= RTE_FLOW_ERROR_TYPE_ACTION_NUM && kind == PLACE_FULL) {
         enum flow_rewrite known = nic->rewrite;
 
         nic->rewrite = known == FLOW_REWRITE_SET ? FLOW_REWRITE_MODIFY : FLOW_REWRITE_SET;
         if (!engine_build(orule, n, kind, flow, &other_why))
-            handle = nic_create(nic, flow, &other_err, &other_error);
+            nic_create(nic, flow, made, &other_error);
         free(other_why);
-        if (!handle)
-            nic->rewrite = known;
+        if (made->flow)
+            return 0;
+        nic->rewrite = known;
     }
-    if (!handle) {
+    if (err) {
         free(*why);
-        *why = nic_refusal(nic->driver, *err, &error, NULL);
+        *why = nic_refusal(nic->driver, err, &error, NULL);
     }
-    return handle;
+    return err;
 }
 
 // Puts the rule, or its place holder, into the NIC; what of it was there goes afterwards. Negative
@@ -299,7 +299,7 @@ static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, cha
 {
     struct place *place = &orule->places[n], old;
     struct nic *nic = &engine.nics[n];
-    struct rte_flow *handle;
+    struct nic_rule handle;
     struct flow flow;
     bool *refused = kind == PLACE_FULL ? &place->no_full : &place->no_software;
     char *sentence = NULL;
@@ -318,8 +318,8 @@ static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, cha
             free(sentence);
         return err;
     }
-    handle = create(orule, n, kind, &flow, &err, &sentence);
-    if (!handle) {
+    err = create(orule, n, kind, &flow, &handle, &sentence);
+    if (err) {
         if (nic_may_later(err) && !orule->waiting && !orule->queued) {
             orule->waiting = true;
             TAILQ_INSERT_TAIL(&engine.waiting, orule, work);
@@ -366,7 +366,7 @@ static void take_out(struct offload_rule *orule, unsigned n)
     struct place *place = &orule->places[n], old = *place;
 
     place->kind = PLACE_NONE;
-    place->handle = NULL;
+    place->handle.flow = NULL;
     plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
     destroy_place(orule, n, &old);
     *place = old;
@@ -586,7 +586,7 @@ static void remove_rule(struct offload_rule *orule)
     for (unsigned n = 0; n < engine.n_nics; n++) {
         if (!orule->places[n].kind)
             continue;
-        nic_destroy(&engine.nics[n], orule->places[n].handle);
+        nic_destroy(&engine.nics[n], &orule->places[n].handle);
         left(&engine.nics[n]);
         if (!engine.nics[n].n_rules)
             nic_remove_exceptions(&engine.nics[n]);
@@ -680,7 +680,7 @@ void engine_reprogram(unsigned n)
         struct place *place = &orule->places[n];
 
         if (place->kind && !flushed)
-            nic_destroy(nic, place->handle);
+            nic_destroy(nic, &place->handle);
         if (place->kind)
             save_counts(orule, place);
         *place = (struct place){0};
@@ -688,8 +688,10 @@ void engine_reprogram(unsigned n)
         orule->in_nic = orule->settled = false;
         pthread_mutex_unlock(&engine.lock);
     }
-    if (flushed)
+    if (flushed) {
         memset(nic->exceptions, 0, sizeof(nic->exceptions));
+        templates_forget_rules(nic);
+    }
     nic_remove_exceptions(nic);
     nic->n_rules = 0;
     nic->room = 0;

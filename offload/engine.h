@@ -15,6 +15,14 @@
 
 #define NICS_MAX 4
 
+struct template_table;
+
+// A rule as its driver knows it.
+struct nic_rule {
+    struct rte_flow *flow;        // NULL: there is none
+    struct template_table *table; // that it is in, if it was made by templates
+};
+
 // What of a rule is in a NIC.
 enum place_kind {
     PLACE_NONE,
@@ -23,7 +31,7 @@ enum place_kind {
 };
 
 struct place {
-    struct rte_flow *handle;
+    struct nic_rule handle;
     uint64_t line;           // hash of the line that describes it in the driver's dump, 0: unknown
     uint64_t packets, bytes; // as the handle's counter was read last
     uint8_t kind;            // enum place_kind
@@ -72,8 +80,15 @@ struct nic {
     unsigned n_rules;          // in it, but exceptions
     int room;                  // rules that left since it was full, less those that came
     bool room_came;            // and nobody was told
+    // Made by rte_flow_create(), or by templates where the driver refuses that.
+    enum { RULES_NOT_TRIED, RULES_PLAIN, RULES_BY_TEMPLATES } how; // atomic
+    TAILQ_HEAD(, template_table) tables;
+    unsigned n_idle_tables;  // without a rule
+    uintptr_t operation;     // number of the last
+    unsigned n_capabilities; // of those by templates; the engine's thread finds them out
+    struct offload_capability capabilities[OFFLOAD_CAPABILITIES_MAX];
     bool has[FLOW_EXCEPTIONS_N];
-    struct rte_flow *exceptions[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
+    struct nic_rule exceptions[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
     uint64_t exception_lines[FLOW_EXCEPTIONS_N][FLOW_EXCEPTIONS_MAX];
     enum { DUMP_UNKNOWN, DUMP_LINES, DUMP_USELESS } dump; // what rte_flow_dev_dump gives
     unsigned n_extra;                                     // lines of no rule of ours, last time
@@ -156,10 +171,10 @@ void pods_let_in(unsigned n, int room);
 // The NIC is empty.
 void pods_forget(unsigned n);
 
-// nic.c
-struct rte_flow *nic_create(struct nic *nic, struct flow *flow, int *err,
-                            struct rte_flow_error *error);
-void nic_destroy(struct nic *nic, struct rte_flow *handle);
+// nic.c. Negative errno with *error set.
+int nic_create(struct nic *nic, struct flow *flow, struct nic_rule *made,
+               struct rte_flow_error *error);
+void nic_destroy(struct nic *nic, const struct nic_rule *rule);
 // -errno and *what: the packets that it cannot leave to software.
 int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **what,
                        struct rte_flow_error *error);
@@ -169,6 +184,19 @@ char *nic_refusal(const char *driver, int err, const struct rte_flow_error *erro
                   const char *what);
 // May the driver take it another time?
 bool nic_may_later(int err);
+
+// templates.c. The same by templates and queues; each waits until the driver has done it.
+int templates_create(struct nic *nic, const struct flow *flow, struct nic_rule *made,
+                     struct rte_flow_error *error);
+int templates_destroy(struct nic *nic, const struct nic_rule *rule, struct rte_flow_error *error);
+// Are there templates for such a rule?
+int templates_try(const struct nic *nic, const struct flow *flow, struct rte_flow_error *error);
+// The NIC was flushed.
+void templates_forget_rules(struct nic *nic);
+void templates_free(struct nic *nic);
+
+// capabilities.c. Asks the driver by templates.
+void capabilities_by_templates(struct nic *nic);
 
 // audit.c. Looks at some rules; to be called often. Returns the nanoseconds until it wants to
 // again.

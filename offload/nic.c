@@ -21,25 +21,52 @@ static void count_call(uint64_t *counter)
     pthread_mutex_unlock(&engine.lock);
 }
 
-struct rte_flow *nic_create(struct nic *nic, struct flow *flow, int *err,
-                            struct rte_flow_error *error)
+static int create_plain(struct nic *nic, const struct flow *flow, struct nic_rule *made,
+                        struct rte_flow_error *error)
 {
-    struct rte_flow *handle = NULL;
+    made->flow = rte_flow_create(nic->ethdev, &flow->attr, flow->items, flow->actions, error);
+    return made->flow ? 0 : -rte_errno;
+}
+
+// The driver's answer to its first rule says how it wants them: mlx5 with hardware steering in DPDK
+// 22.11 refuses all that are not made by templates, and offers those.
+static int create_first(struct nic *nic, const struct flow *flow, struct nic_rule *made,
+                        struct rte_flow_error *error)
+{
+    int err = create_plain(nic, flow, made, error);
+
+    if (err != -ENOTSUP || error->type != RTE_FLOW_ERROR_TYPE_UNSPECIFIED) {
+        __atomic_store_n(&nic->how, RULES_PLAIN, __ATOMIC_RELEASE);
+        return err;
+    }
+    capabilities_by_templates(nic);
+    __atomic_store_n(&nic->how, RULES_BY_TEMPLATES, __ATOMIC_RELEASE);
+    return templates_create(nic, flow, made, error);
+}
+
+int nic_create(struct nic *nic, struct flow *flow, struct nic_rule *made,
+               struct rte_flow_error *error)
+{
+    int err = 0;
 
     flow->ethdev = nic->ethdev;
     for (unsigned i = 0; i < TRIES; i++) {
         *error = (struct rte_flow_error){.type = RTE_FLOW_ERROR_TYPE_NONE};
-        handle = rte_flow_create(nic->ethdev, &flow->attr, flow->items, flow->actions, error);
-        *err = handle ? 0 : -rte_errno;
-        if (*err != -EAGAIN)
+        *made = (struct nic_rule){.flow = NULL};
+        err = nic->how == RULES_BY_TEMPLATES ? templates_create(nic, flow, made, error)
+              : nic->how == RULES_PLAIN      ? create_plain(nic, flow, made, error)
+                                             : create_first(nic, flow, made, error);
+        if (err != -EAGAIN)
             break;
         usleep(PAUSE_US << i);
     }
-    count_call(handle ? &engine.status.created : &engine.status.refused);
-    return handle;
+    if (err)
+        made->flow = NULL;
+    count_call(err ? &engine.status.refused : &engine.status.created);
+    return err;
 }
 
-void nic_destroy(struct nic *nic, struct rte_flow *handle)
+void nic_destroy(struct nic *nic, const struct nic_rule *rule)
 {
     struct rte_flow_error error = {.message = NULL};
     int err;
@@ -49,7 +76,8 @@ void nic_destroy(struct nic *nic, struct rte_flow *handle)
         __atomic_load_n(&engine.stop, __ATOMIC_RELAXED))
         return;
     for (unsigned i = 0; i < TRIES; i++) {
-        err = rte_flow_destroy(nic->ethdev, handle, &error);
+        err = rule->table ? templates_destroy(nic, rule, &error)
+                          : rte_flow_destroy(nic->ethdev, rule->flow, &error);
         if (err != -EAGAIN)
             break;
         usleep(PAUSE_US << i);
@@ -65,9 +93,9 @@ void nic_remove_exceptions(struct nic *nic)
 {
     for (unsigned kind = 0; kind < FLOW_EXCEPTIONS_N; kind++) {
         for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++) {
-            if (nic->exceptions[kind][i])
-                nic_destroy(nic, nic->exceptions[kind][i]);
-            nic->exceptions[kind][i] = NULL;
+            if (nic->exceptions[kind][i].flow)
+                nic_destroy(nic, &nic->exceptions[kind][i]);
+            nic->exceptions[kind][i].flow = NULL;
         }
         nic->has[kind] = false;
     }
@@ -82,12 +110,12 @@ int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **
     if (nic->has[kind])
         return 0;
     for (unsigned i = 0; flow_build_exception(kind, i, nic->ethdev, &flow, what); i++) {
-        nic->exceptions[kind][i] = nic_create(nic, &flow, &err, error);
+        err = nic_create(nic, &flow, &nic->exceptions[kind][i], error);
         nic->exception_lines[kind][i] = audit_line(&flow);
-        if (!nic->exceptions[kind][i]) {
+        if (err) {
             while (i-- > 0) {
-                nic_destroy(nic, nic->exceptions[kind][i]);
-                nic->exceptions[kind][i] = NULL;
+                nic_destroy(nic, &nic->exceptions[kind][i]);
+                nic->exceptions[kind][i].flow = NULL;
             }
             return err;
         }

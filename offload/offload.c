@@ -88,6 +88,8 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     }
     for (unsigned i = 0; i <= PORT_MAX; i++)
         free(engine.ports[i].why_not);
+    for (unsigned n = 0; n < engine.n_nics; n++)
+        templates_free(&engine.nics[n]);
     memset(&engine, 0, sizeof(engine));
     pthread_mutex_init(&engine.lock, NULL);
     pthread_condattr_init(&monotonic);
@@ -159,6 +161,8 @@ static int learn_nic(uint16_t ethdev, char **why_not)
     struct rte_eth_dev_info info = {.driver_name = NULL};
     struct rte_flow_error error = {.type = RTE_FLOW_ERROR_TYPE_NONE};
     const char *driver = rte_eth_dev_info_get(ethdev, &info) == 0 ? info.driver_name : "the port";
+    struct rte_flow_port_info port_info = {.max_nb_queues = 0};
+    struct rte_flow_queue_info queue_info;
     struct nic *nic;
     uint16_t proxy;
     int err = rte_flow_pick_transfer_proxy(ethdev, &proxy, &error);
@@ -178,6 +182,9 @@ static int learn_nic(uint16_t ethdev, char **why_not)
     }
     nic = &engine.nics[engine.n_nics];
     *nic = (struct nic){.ethdev = proxy, .domain = info.switch_info.domain_id};
+    TAILQ_INIT(&nic->tables);
+    if (rte_flow_info_get(proxy, &port_info, &queue_info, &error) || !port_info.max_nb_queues)
+        nic->how = RULES_PLAIN;
     snprintf(nic->driver, sizeof(nic->driver), "%s", driver);
     rte_eth_dev_callback_register(proxy, RTE_ETH_EVENT_INTR_RESET, on_event, nic);
     rte_eth_dev_callback_register(proxy, RTE_ETH_EVENT_INTR_RMV, on_event, nic);
@@ -222,8 +229,8 @@ struct offload_rule *offload_add(const struct rule *rule)
     }
     pthread_mutex_lock(&engine.lock);
     TAILQ_INSERT_TAIL(&engine.inbox, orule, work);
-    wake();
     pthread_mutex_unlock(&engine.lock);
+    wake(); // now that it need not wait for the lock
     run_here();
     return orule;
 }
@@ -240,11 +247,12 @@ void offload_remove(struct offload_rule *orule)
         TAILQ_REMOVE(&engine.inbox, orule, work);
     } else {
         TAILQ_INSERT_TAIL(&engine.removed, orule, removal);
-        wake();
     }
     pthread_mutex_unlock(&engine.lock);
     if (posted)
         free(orule);
+    else
+        wake();
     run_here();
 }
 

@@ -86,7 +86,8 @@ void offload_status(struct offload_status *status);
 // Does the port belong to a NIC that takes transfer rules?
 bool offload_port_has_nic(uint16_t port);
 
-// What a NIC's driver takes, as rte_flow_validate says.
+// What a NIC's driver takes, as rte_flow_validate says, or its templates.
+#define OFFLOAD_CAPABILITIES_MAX 32
 struct offload_capability {
     const char *name; // "ipv4", "dec_ttl", ...
     bool has;

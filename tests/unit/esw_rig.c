@@ -143,6 +143,25 @@ int rig_start(uint16_t id)
     return ret ? ret : rte_eth_dev_start(id);
 }
 
+int rig_open_for_templates(const char *arguments)
+{
+    const struct rte_flow_queue_attr size = {.size = 64}, *sizes[] = {&size};
+    const struct rte_flow_port_attr attr = {.nb_counters = 65536};
+    struct rte_flow_error error;
+
+    if (rig_open(arguments))
+        return -1;
+    for (enum side side = WIRE; side < SIDES; side++) {
+        if (ethdev[side] == RTE_MAX_ETHPORTS)
+            continue;
+        if (rig_configure(ethdev[side]) ||
+            rte_flow_configure(ethdev[side], &attr, 1, sizes, &error) ||
+            rte_eth_dev_start(ethdev[side]))
+            return -1;
+    }
+    return 0;
+}
+
 int count_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
 {
     (void)id, (void)type, (void)arg, (void)result;

@@ -39,6 +39,8 @@ bool rig_begin(const char *program);
 int rig_open(const char *arguments);
 // The same, and starts them.
 int rig_open_started(const char *arguments);
+// The same, configured for rules by templates.
+int rig_open_for_templates(const char *arguments);
 // -1: not all buffers came back.
 int rig_close(void);
 int rig_teardown(void **state); // rig_close() for cmocka

@@ -72,7 +72,7 @@ static unsigned expected(void)
     unsigned n = N_RULES;
 
     for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++)
-        n += engine.nics[0].exceptions[FLOW_EXCEPTIONS_ALWAYS][i] != NULL;
+        n += engine.nics[0].exceptions[FLOW_EXCEPTIONS_ALWAYS][i].flow != NULL;
     return n;
 }
 
@@ -246,7 +246,8 @@ static void test_share_of_a_cpu(void **state)
     } while (after.audits == before.audits);
     print_message("a look at 20,000 rules: %lu us of CPU, one each %lu ms\n",
                   after.audit_us - before.audit_us, next / 1000000);
-    assert_true((after.audit_us - before.audit_us) * 1000 * 20 < next + next / 2);
+    // Each of the two looks leaves 27 times its own time to others; others' noise is in this, too.
+    assert_true((after.audit_us - before.audit_us) * 1000 * 10 < next);
     for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
         offload_remove(rules[i]);
 }
@@ -310,7 +311,8 @@ static void test_slow(void **state)
     assert_all_in_nic();
 }
 
-int main(void)
+// One argument: net_esw's mode.
+int main(int argc, char *argv[])
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
@@ -318,11 +320,16 @@ int main(void)
         TEST(test_reset), TEST(test_unplug),  TEST(test_counts_add_up),
         TEST(test_slow),  TEST(test_thread),  TEST(test_share_of_a_cpu),
     };
+    bool by_templates = argc > 1 && !strcmp(argv[1], "mlx5-hws");
+    char arguments[160];
     int failed;
 
     if (!rig_begin("offload_audit_test"))
         return 0;
-    if (rig_open_started(control_argument("offload_audit_test")))
+    // Counters that lag would have to be waited for.
+    snprintf(arguments, sizeof(arguments), ",mode=%s,counter_lag_ms=0%s",
+             argc > 1 ? argv[1] : "ideal", control_argument("offload_audit_test"));
+    if (by_templates ? rig_open_for_templates(arguments) : rig_open_started(arguments))
         return 1;
     failed = cmocka_run_group_tests_name("offload_audit", tests, NULL, NULL);
     offload_init(OFFLOAD_OFF, port_of);

@@ -255,19 +255,25 @@ static void test_random(void **state)
     }
 }
 
-int main(void)
+// One argument: net_esw's mode.
+int main(int argc, char *argv[])
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_whole_pods),      TEST(test_preferred), TEST(test_no_overtaking),
         TEST(test_hardly_any_room), TEST(test_reset),     TEST(test_random),
     };
+    bool by_templates = argc > 1 && !strcmp(argv[1], "mlx5-hws");
+    char arguments[160];
     int failed;
 
     if (!rig_begin("offload_pods_test"))
         return 0;
+    // Counters that lag would have to be waited for.
+    snprintf(arguments, sizeof(arguments), ",mode=%s,counter_lag_ms=0%s",
+             argc > 1 ? argv[1] : "ideal", control_argument("offload_pods_test"));
     random_begin();
-    if (rig_open_started(control_argument("offload_pods_test")))
+    if (by_templates ? rig_open_for_templates(arguments) : rig_open_started(arguments))
         return 1;
     failed = cmocka_run_group_tests_name("offload_pods", tests, NULL, NULL);
     offload_init(OFFLOAD_OFF, port_of);
