@@ -97,13 +97,16 @@ exec 3>&1
 
 lab_make() {
 	local pod
-	lab down && lab up && lab daemon start || return 1
+	# shellcheck disable=SC2086
+	lab down && lab up ${lab_options:-} && lab daemon start || return 1
 	for pod in "$@"; do
-		lab pod add "${pod%:*}" "${pod#*:}" || return 1
+		# shellcheck disable=SC2086
+		lab pod add ${pod//:/ } || return 1
 	done
 }
 
-# The lab, the daemon, and pods. Usage: lab_start POD:RANGE...; without it nothing can be tested, so it ends the test.
+# The lab, the daemon, and pods. Usage: lab_start POD:RANGE[:vf]...; without it nothing can be tested, so it ends the test.
+# lab_options=--nic lab_start... makes a lab with a SmartNIC in software, which has VFs.
 lab_start() {
 	local pod
 	lab_make "$@" >"$scratch/start.log" 2>&1 || {
@@ -112,8 +115,8 @@ lab_start() {
 	}
 	ok "the lab, the daemon and the pods $* come up"
 	for pod in "$@"; do
-		wait_until 20 pod_known "${pod%:*}" ||
-			not_ok "both ToRs know of pod ${pod%:*}" "$(in_ns tor0 ip neigh; in_ns tor1 ip neigh)"
+		wait_until 20 pod_known "${pod%%:*}" ||
+			not_ok "both ToRs know of pod ${pod%%:*}" "$(in_ns tor0 ip neigh; in_ns tor1 ip neigh)"
 	done
 }
 
@@ -122,10 +125,9 @@ sum_rule_holds() {
 	lab ctl --json stats | jq -e '.totals | .rx + .originated == .tx + ([.drops[]] | add) + .in_flight'
 }
 
-# Ends the test: what must hold after each, the plan, the exit status.
-finish() {
+# What must hold of a daemon at its end.
+daemon_ends() {
 	local log=$run/daemon.log
-	trap - EXIT INT TERM
 	if [ -e "$run/daemon.pid" ]; then
 		check "the sum rule holds at the end" wait_until 20 sum_rule_holds
 		check "the daemon stops on SIGTERM within $((stop_ms / 1000)) s" daemon_stops_in_time
@@ -136,6 +138,12 @@ finish() {
 		fi
 		[ "$failures" -eq 0 ] || { echo "# end of the daemon's log:"; tail -n 30 "$log" | sed 's/^/# /'; }
 	fi
+}
+
+# Ends the test: the daemon, the plan, the exit status.
+finish() {
+	trap - EXIT INT TERM
+	daemon_ends
 	lab down
 	rm -rf "$scratch"
 	echo "1..$checks"

@@ -61,25 +61,6 @@ udp "pod to pod, IPv6" a "$c6"
 hops() { # NODE OPTIONS... ADDRESS
 	in_ns "$1" traceroute -n -q 1 -w 3 "${@:2}" | tee "$scratch/hops" | awk 'NR > 1 {print $2}' | xargs
 }
-gateway4=$(in_ns a ip -4 route show default | awk '{print $3}')
-gateway6=$(in_ns a ip -6 route show default | awk '{print $3}')
-for how in "" -I -T; do
-	way=$(hops a -4 $how $world4)
-	check "traceroute $how: the first hop is the gateway, the last the world, all answer ($way)" \
-		eval "[[ '$way' =~ ^$gateway4\ [0-9.]+\ $world4\$ ]]"
-done
-way=$(hops a -6 $world6)
-check "traceroute IPv6: the first hop is the gateway, the last the world, all answer ($way)" \
-	eval "[[ '$way' =~ ^$gateway6\ [0-9a-f:]+\ $world6\$ ]]"
-way=$(hops a -4 "$c4")
-check_equal "traceroute pod to pod: the gateway, then the pod" "$way" "$gateway4 $c4"
-way=$(hops world -4 "$a4")
-check "traceroute world to pod: the last hop is the pod ($way)" eval "[[ '$way' =~ \ $a4\$ ]]"
-
-check "tracepath to the world finds an MTU of 1500" \
-	eval "in_ns a tracepath -n $world4 | tee '$scratch/tracepath' | grep -q 'Resume: pmtu 1500'"
-check "tracepath pod to pod finds an MTU of 1500" \
-	eval "in_ns a tracepath -n $c4 | grep -q 'Resume: pmtu 1500'"
 
 # A narrower way behind the ToRs: what the ToRs say about it must reach the pods, or TCP stalls.
 narrow() { # MTU
@@ -88,27 +69,64 @@ narrow() { # MTU
 		in_ns world ip link set "w$i" mtu "$1" && in_ns "tor$i" ip link set w0 mtu "$1" || return 1
 	done
 }
-narrow 1400
-check "tracepath finds a narrower way to the world" \
-	eval "in_ns a tracepath -n $world4 | grep -q 'Resume: pmtu 1400'"
-check "tracepath finds a narrower way to the world, IPv6" \
-	eval "in_ns a tracepath -6 -n $world6 | grep -q 'Resume: pmtu 1400'"
-check "TCP over the narrower way" iperf b $world4 narrow.json
-narrow 1500
 
-# Files: 1 GiB of random bytes from the world and from a pod, checked whole.
-mib=$((${slow:-0} ? 64 : 1024))
-mkdir "$scratch/www"
-head -c ${mib}M /dev/urandom >"$scratch/www/file"
-sum=$(sha256sum <"$scratch/www/file" | cut -d' ' -f1)
-for node in c world; do
-	server $node 8000 /usr/bin/python3 -m http.server --bind :: --directory "$scratch/www" 8000
-done
+# Which way packets go, and how large they may be.
+ways() {
+	local gateway4 gateway6 how way
+	gateway4=$(in_ns a ip -4 route show default | awk '{print $3}')
+	gateway6=$(in_ns a ip -6 route show default | awk '{print $3}')
+	for how in "" -I -T; do
+		way=$(hops a -4 $how $world4)
+		check "traceroute $how: the first hop is the gateway, the last the world, all answer ($way)" \
+			eval "[[ '$way' =~ ^$gateway4\ [0-9.]+\ $world4\$ ]]"
+	done
+	way=$(hops a -6 $world6)
+	check "traceroute IPv6: the first hop is the gateway, the last the world, all answer ($way)" \
+		eval "[[ '$way' =~ ^$gateway6\ [0-9a-f:]+\ $world6\$ ]]"
+	way=$(hops a -4 "$c4")
+	check_equal "traceroute pod to pod: the gateway, then the pod" "$way" "$gateway4 $c4"
+	way=$(hops world -4 "$a4")
+	check "traceroute world to pod: the last hop is the pod ($way)" eval "[[ '$way' =~ \ $a4\$ ]]"
+
+	check "tracepath to the world finds an MTU of 1500" \
+		eval "in_ns a tracepath -n $world4 | tee '$scratch/tracepath' | grep -q 'Resume: pmtu 1500'"
+	check "tracepath pod to pod finds an MTU of 1500" \
+		eval "in_ns a tracepath -n $c4 | grep -q 'Resume: pmtu 1500'"
+	narrow 1400
+	check "tracepath finds a narrower way to the world" \
+		eval "in_ns a tracepath -n $world4 | grep -q 'Resume: pmtu 1400'"
+	check "tracepath finds a narrower way to the world, IPv6" \
+		eval "in_ns a tracepath -6 -n $world6 | grep -q 'Resume: pmtu 1400'"
+	check "TCP over the narrower way" iperf b $world4 narrow.json
+	narrow 1500
+}
+ways
+
+# Files of random bytes from the world and from a pod, checked whole.
+files() { # MIB
+	local node sum
+	mkdir -p "$scratch/www"
+	head -c "$1M" /dev/urandom >"$scratch/www/file"
+	sum=$(sha256sum <"$scratch/www/file" | cut -d' ' -f1)
+	for node in c world; do
+		server $node 8000 /usr/bin/python3 -m http.server --bind :: --directory "$scratch/www" 8000
+	done
+	check_equal "curl of $1 MiB, pod to pod" "$(fetched a "http://$c4:8000/file")" "$sum"
+	check_equal "curl of $1 MiB, world to pod" "$(fetched a "http://$world4:8000/file")" "$sum"
+	check_equal "curl of $1 MiB, pod to world" "$(fetched world "http://$c4:8000/file")" "$sum"
+	check_equal "curl of $1 MiB, world to pod, IPv6" "$(fetched a "http://[$world6]:8000/file")" "$sum"
+}
+
 fetched() { # NODE URL: the checksum of what curl gets
 	in_ns "$1" curl -sSfg --max-time 300 "$2" | sha256sum | cut -d' ' -f1
 }
-check_equal "curl of $mib MiB, pod to pod" "$(fetched a "http://$c4:8000/file")" "$sum"
-check_equal "curl of $mib MiB, world to pod" "$(fetched a "http://$world4:8000/file")" "$sum"
-check_equal "curl of $mib MiB, pod to world" "$(fetched world "http://$c4:8000/file")" "$sum"
-check_equal "curl of $mib MiB, world to pod, IPv6" "$(fetched a "http://[$world6]:8000/file")" "$sum"
+files $((${slow:-0} ? 64 : 1024))
+daemon_ends
+
+# Through a SmartNIC in software: hops that it leaves to software, sizes that it does not look at.
+lab_options=--nic lab_start a:0:vf b:0 c:1:vf
+a4=$(lab pod ip a 4) c4=$(lab pod ip c 4)
+server world 5201 iperf3 -s
+ways
+files $((${slow:-0} ? 8 : 64))
 finish
