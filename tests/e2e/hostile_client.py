@@ -400,8 +400,8 @@ class Loris(threading.Thread):
         begin = time.monotonic()
         try:
             while time.monotonic() - begin < 3 * MESSAGE_SECONDS:
-                sock.send(b"[")
                 with contextlib.suppress(socket.timeout):
+                    sock.send(b"[")
                     if not sock.recv(1):
                         break
             else:
