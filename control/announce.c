@@ -6,9 +6,16 @@
 #include <limits.h>
 #include <string.h>
 
+#include "hash.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
 #include "util.h"
 
+#define ANY_UPLINK UINT_MAX
+
 struct announcement {
+    struct hmap_node by_address;
+    struct ovs_list order; // in `fresh` or `again`
     unsigned uplink, range;
     struct in6_addr address;
     unsigned left;
@@ -17,8 +24,10 @@ struct announcement {
 
 static unsigned announce_count, announce_interval_ms;
 static announce_send_fn *announce_send;
-static struct announcement *announcements;
-static size_t n_announcements, n_allocated;
+// Thousands may be announced at once: none is searched for, or looked at before it is due.
+static struct hmap by_address = HMAP_INITIALIZER(&by_address);
+static struct ovs_list fresh = OVS_LIST_INITIALIZER(&fresh); // not sent yet, oldest first
+static struct ovs_list again = OVS_LIST_INITIALIZER(&again); // to be repeated, by due_ms
 // What was sent in the millisecond pace_ms.
 static long long pace_ms;
 static unsigned pace_sent;
@@ -31,88 +40,102 @@ void announce_init(unsigned count, unsigned interval_ms, announce_send_fn *send)
     pace_ms = LLONG_MIN;
 }
 
-void announce_fini(void)
+static void finish(struct announcement *a)
 {
-    free(announcements);
-    announcements = NULL;
-    n_announcements = n_allocated = 0;
+    hmap_remove(&by_address, &a->by_address);
+    ovs_list_remove(&a->order);
+    free(a);
 }
 
+void announce_fini(void)
+{
+    struct announcement *a;
+
+    HMAP_FOR_EACH_SAFE(a, by_address, &by_address)
+    {
+        finish(a);
+    }
+    hmap_destroy(&by_address);
+    hmap_init(&by_address);
+}
+
+static uint32_t hash(const struct in6_addr *address)
+{
+    return hash_bytes(address, sizeof(*address), 0);
+}
+
+// On an uplink, or on any.
 static struct announcement *find(unsigned uplink, const struct in6_addr *address)
 {
-    for (size_t i = 0; i < n_announcements; i++) {
-        if (announcements[i].uplink == uplink &&
-            IN6_ARE_ADDR_EQUAL(&announcements[i].address, address))
-            return &announcements[i];
+    struct announcement *a;
+
+    HMAP_FOR_EACH_WITH_HASH(a, by_address, hash(address), &by_address)
+    {
+        if ((uplink == ANY_UPLINK || a->uplink == uplink) &&
+            IN6_ARE_ADDR_EQUAL(&a->address, address))
+            return a;
     }
     return NULL;
 }
 
 void announce_add(unsigned uplink, unsigned range, const struct in6_addr *address, long long now_ms)
 {
-    struct announcement *announcement = find(uplink, address);
+    struct announcement *a = find(uplink, address);
 
-    if (announcement == NULL) {
-        if (n_announcements == n_allocated)
-            announcements = x2nrealloc(announcements, &n_allocated, sizeof(*announcements));
-        announcement = &announcements[n_announcements++];
+    if (a) {
+        ovs_list_remove(&a->order);
+    } else {
+        a = xzalloc(sizeof(*a));
+        a->uplink = uplink;
+        a->address = *address;
+        hmap_insert(&by_address, &a->by_address, hash(address));
     }
-    *announcement = (struct announcement){
-        .uplink = uplink,
-        .range = range,
-        .address = *address,
-        .left = announce_count,
-        .due_ms = now_ms,
-    };
-}
-
-// Removes those that are finished; keeps the order, so that none waits for ever.
-static void sweep(void)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n_announcements; i++) {
-        if (announcements[i].left > 0)
-            announcements[kept++] = announcements[i];
-    }
-    n_announcements = kept;
+    a->range = range;
+    a->left = announce_count;
+    a->due_ms = now_ms;
+    ovs_list_push_back(&fresh, &a->order);
 }
 
 void announce_cancel(const struct in6_addr *address)
 {
-    for (size_t i = 0; i < n_announcements; i++) {
-        if (IN6_ARE_ADDR_EQUAL(&announcements[i].address, address))
-            announcements[i].left = 0;
-    }
-    sweep();
+    struct announcement *a;
+
+    while ((a = find(ANY_UPLINK, address)))
+        finish(a);
+}
+
+// The one to be sent next, those that are repeated before new ones; NULL if none is left.
+static struct announcement *first(long long now_ms)
+{
+    struct announcement *a = NULL, *b = NULL;
+
+    if (!ovs_list_is_empty(&again))
+        a = CONTAINER_OF(ovs_list_front(&again), struct announcement, order);
+    if (!ovs_list_is_empty(&fresh))
+        b = CONTAINER_OF(ovs_list_front(&fresh), struct announcement, order);
+    return a && (!b || a->due_ms <= now_ms) ? a : b;
 }
 
 long long announce_run(long long now_ms)
 {
-    long long next = LLONG_MAX;
-    bool wait = false; // for the next millisecond, as the pace or the lack of buffers says
+    struct announcement *a;
 
     if (pace_ms != now_ms) {
         pace_ms = now_ms;
         pace_sent = 0;
     }
-    for (size_t i = 0; i < n_announcements; i++) {
-        struct announcement *a = &announcements[i];
-
-        if (a->left > 0 && a->due_ms <= now_ms) {
-            wait = wait || pace_sent >= ANNOUNCE_PER_MS ||
-                   !announce_send(a->uplink, a->range, &a->address);
-            if (wait) {
-                next = now_ms + 1;
-                break;
-            }
-            pace_sent++;
-            a->left--;
-            a->due_ms = now_ms + announce_interval_ms;
+    while ((a = first(now_ms)) && a->due_ms <= now_ms) {
+        // As the pace or the lack of buffers says.
+        if (pace_sent >= ANNOUNCE_PER_MS || !announce_send(a->uplink, a->range, &a->address))
+            return now_ms + 1;
+        pace_sent++;
+        if (--a->left == 0) {
+            finish(a);
+            continue;
         }
-        if (a->left > 0)
-            next = MIN(next, a->due_ms);
+        a->due_ms = now_ms + announce_interval_ms;
+        ovs_list_remove(&a->order);
+        ovs_list_push_back(&again, &a->order);
     }
-    sweep();
-    return next;
+    return a ? a->due_ms : LLONG_MAX;
 }
