@@ -287,6 +287,9 @@ static void esw_free(struct esw *esw)
         esw_flow_forget_all(esw);
         esw_table_free(esw->table);
     }
+    esw_indirect_free_all(esw);
+    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
+        esw_meters_free(&esw->ports[i].meters);
     rte_mempool_free(esw->ring_pool);
     if (esw->domain_id != RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID)
         rte_eth_switch_domain_free(esw->domain_id);
@@ -323,6 +326,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     pthread_mutexattr_destroy(&recursive);
     pthread_mutex_init(&esw->lock, NULL);
     TAILQ_INIT(&esw->flows);
+    TAILQ_INIT(&esw->handles);
     esw->table = esw_table_create(duplicates_of(arguments));
     esw->ports = rte_zmalloc("esw_ports", (esw->n_wires + esw->n_vfs) * sizeof(*esw->ports), 0);
     if (!esw->ports)

@@ -154,6 +154,9 @@ static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
     case ESW_OP_POP_VLAN:
         fprintf(file, " of_pop_vlan /");
         break;
+    case ESW_OP_METER:
+        fprintf(file, " meter mtr_id %u /", op->number);
+        break;
     case ESW_OP_TO_WIRE_OR_VF:
         fprintf(file, " represented_port ethdev_port_id %u /", esw->ports[op->port].port_id);
         break;
@@ -183,5 +186,6 @@ void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flo
         fprintf(file, " age timeout %u /", program->age_timeout);
     for (unsigned i = 0; i < program->n_ops; i++)
         say_op(file, esw, &program->ops[i]);
-    fprintf(file, " end # packets %" PRIu64 " bytes %" PRIu64 "\n", flow->hits, flow->bytes);
+    fprintf(file, " end # packets %" PRIu64 " bytes %" PRIu64 "\n", flow->counter.hits,
+            flow->counter.bytes);
 }

@@ -22,6 +22,7 @@
 #include <rte_version.h>
 
 #include "offload/esw/fault.h"
+#include "offload/esw/meter.h"
 #include "offload/esw/mode.h"
 #include "offload/esw/packet.h"
 #include "offload/esw/player.h"
@@ -95,6 +96,7 @@ struct esw_port {
     uint64_t no_app;           // for the ethdev, which is not there, not started, or full
     uint64_t out_failed;       // could not be given to the wire or VF
     struct esw_async async;    // asynchronous rules
+    struct esw_meters meters;
 };
 
 TAILQ_HEAD(esw_flows, rte_flow);
@@ -124,7 +126,8 @@ struct esw {
     pthread_mutex_t lock;
     struct esw_table *table;
     struct esw_flows flows;
-    unsigned n_from_app_rules; // rules that match what ethdevs send
+    struct esw_handles handles; // indirect actions
+    unsigned n_from_app_rules;  // rules that match what ethdevs send
     struct esw_faults faults;
 
     unsigned n_jobs; // pushed on flow queues and not done; atomic
@@ -201,5 +204,32 @@ void esw_flow_forget_all(struct esw *esw);
 void esw_flow_port_stops(struct esw_port *port);
 // A packet hit the rule.
 void esw_flow_hit(struct esw *esw, struct rte_flow *flow, uint32_t length);
+// Keeps what the rule shares with others from being destroyed; the second ends it.
+void esw_flow_hold(struct rte_flow *flow);
+void esw_flow_release(struct rte_flow *flow);
+
+// count.c: counters and ageing, of rules and of indirect actions. All under esw.lock.
+void esw_count_hit(const struct esw *esw, struct esw_counter *counter, uint32_t length);
+void esw_count_query(const struct esw *esw, struct esw_counter *counter,
+                     struct rte_flow_query_count *count);
+void esw_age_hit(struct esw_age *age);
+bool esw_age_is_over(const struct esw_age *age);
+void esw_age_query(const struct esw_age *age, struct rte_flow_query_age *query);
 // Which turn of the counters it is: counters are seen as they were at its begin.
-uint64_t esw_flow_counter_cycle(const struct esw *esw);
+uint64_t esw_count_cycle(const struct esw *esw);
+
+// indirect.c: rte_flow's operations, and
+// an action that is one: counts the program's packets. -EINVAL with *error set. Under esw.lock.
+int esw_indirect_use(const struct esw *esw, const struct rte_flow_action *action,
+                     struct esw_program *program, struct rte_flow_error *error);
+void esw_indirect_free_all(struct esw *esw);
+struct rte_flow_action_handle *esw_indirect_create(struct rte_eth_dev *dev,
+                                                   const struct rte_flow_indir_action_conf *conf,
+                                                   const struct rte_flow_action *action,
+                                                   struct rte_flow_error *error);
+int esw_indirect_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle,
+                         struct rte_flow_error *error);
+int esw_indirect_update(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle,
+                        const void *update, struct rte_flow_error *error);
+int esw_indirect_query(struct rte_eth_dev *dev, const struct rte_flow_action_handle *handle,
+                       void *data, struct rte_flow_error *error);

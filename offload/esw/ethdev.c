@@ -392,6 +392,13 @@ static int mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
     return 0;
 }
 
+static int mtr_ops_get(struct rte_eth_dev *dev, void *ops)
+{
+    (void)dev;
+    *(const struct rte_mtr_ops **)ops = &esw_meter_ops;
+    return 0;
+}
+
 static int no_change(struct rte_eth_dev *dev)
 {
     (void)dev;
@@ -421,6 +428,7 @@ static const struct eth_dev_ops ops = {
     .xstats_get_names = xstats_get_names,
     .representor_info_get = representor_info_get,
     .flow_ops_get = flow_ops_get,
+    .mtr_ops_get = mtr_ops_get,
     .mac_addr_set = mac_addr_set,
     .mtu_set = mtu_set,
     .promiscuous_enable = no_change,

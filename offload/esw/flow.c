@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_cycles.h>
-
 #include "offload/esw/parse.h"
 
 static int refuse(struct rte_flow_error *error, int err, const char *message)
@@ -79,7 +77,9 @@ int esw_flow_insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_erro
         esw->n_from_app_rules += flow->program.from_app;
         esw_fault_alter(&esw->faults, &flow->program, esw->n_wires + esw->n_vfs);
     }
-    flow->last_hit_tsc = rte_rdtsc();
+    flow->age = (struct esw_age){.timeout = flow->program.age_timeout,
+                                 .context = flow->program.age_context};
+    esw_age_hit(&flow->age);
     TAILQ_INSERT_TAIL(&esw->flows, flow, next);
     return 0;
 }
@@ -107,6 +107,8 @@ static struct rte_flow *create(struct rte_eth_dev *dev, const struct rte_flow_at
         ret = esw_mode_check_program(esw, flow, error);
     if (ret == 0)
         ret = esw_flow_insert(esw, flow, error);
+    if (ret == 0)
+        esw_flow_hold(flow);
     pthread_mutex_unlock(&esw->lock);
     if (ret == 0)
         return flow;
@@ -124,8 +126,29 @@ static void lose(struct esw *esw, struct rte_flow *flow)
     esw->n_from_app_rules -= flow->program.from_app;
 }
 
+static void add_users(const struct esw_program *program, unsigned n)
+{
+    if (program->shared_count)
+        program->shared_count->users += n;
+    if (program->shared_age)
+        program->shared_age->users += n;
+    if (program->meter)
+        program->meter->users += n;
+}
+
+void esw_flow_hold(struct rte_flow *flow)
+{
+    add_users(&flow->program, 1);
+}
+
+void esw_flow_release(struct rte_flow *flow)
+{
+    add_users(&flow->program, -1u);
+}
+
 void esw_flow_free(struct esw *esw, struct rte_flow *flow)
 {
+    esw_flow_release(flow);
     if (flow->table) {
         flow->table->n--;
         esw_mode_give_counter(esw, flow);
@@ -165,6 +188,8 @@ static bool add_extra(struct esw *esw, const struct rte_flow *like)
     if (!flow)
         return false;
     flow->program = like->program;
+    flow->program.shared_count = flow->program.shared_age = NULL;
+    flow->program.meter = NULL;
     flow->program.priority = 0;
     flow->program.n_ops = 1;
     flow->program.ops[0] = (struct esw_op){.type = ESW_OP_DROP};
@@ -263,66 +288,22 @@ static int flush(struct rte_eth_dev *dev, struct rte_flow_error *error)
     return 0;
 }
 
-static double idle_seconds(const struct rte_flow *flow)
+static struct esw_counter *counter_of(struct rte_flow *flow)
 {
-    return (double)(rte_rdtsc() - flow->last_hit_tsc) / (double)rte_get_tsc_hz();
+    return flow->program.shared_count ? &flow->program.shared_count->counter : &flow->counter;
 }
 
-static bool is_aged(const struct rte_flow *flow)
+static struct esw_age *age_of(struct rte_flow *flow)
 {
-    return flow->program.age && idle_seconds(flow) >= flow->program.age_timeout;
-}
-
-static void query_age(const struct rte_flow *flow, struct rte_flow_query_age *age)
-{
-    memset(age, 0, sizeof(*age));
-    age->aged = is_aged(flow);
-    age->sec_since_last_hit_valid = 1;
-    age->sec_since_last_hit = (uint32_t)idle_seconds(flow);
-}
-
-uint64_t esw_flow_counter_cycle(const struct esw *esw)
-{
-    uint64_t ms = esw->faults.counter_lag_ms;
-
-    return ms ? rte_rdtsc() / (rte_get_tsc_hz() / 1000 * ms) : 0;
-}
-
-// With the first look or packet of a turn, what is there is what the turn shows.
-static void begin_cycle(const struct esw *esw, struct rte_flow *flow)
-{
-    uint64_t cycle = esw_flow_counter_cycle(esw);
-
-    if (cycle && cycle == flow->shown_cycle)
-        return;
-    flow->shown_cycle = cycle;
-    flow->shown_hits = flow->hits;
-    flow->shown_bytes = flow->bytes;
+    return flow->program.shared_age ? &flow->program.shared_age->age : &flow->age;
 }
 
 void esw_flow_hit(struct esw *esw, struct rte_flow *flow, uint32_t length)
 {
-    if (!esw->faults.counters_stuck) {
-        begin_cycle(esw, flow);
-        flow->hits++;
-        flow->bytes += length;
-    }
-    flow->last_hit_tsc = rte_rdtsc();
-    flow->aged = false;
-}
-
-static void query_count(const struct esw *esw, struct rte_flow *flow,
-                        struct rte_flow_query_count *count)
-{
-    begin_cycle(esw, flow);
-    count->hits_set = count->bytes_set = 1;
-    count->hits = flow->shown_hits;
-    count->bytes = flow->shown_bytes;
-    if (!count->reset)
-        return;
-    flow->hits -= flow->shown_hits;
-    flow->bytes -= flow->shown_bytes;
-    flow->shown_hits = flow->shown_bytes = 0;
+    esw_count_hit(esw, &flow->counter, length);
+    if (flow->program.shared_count)
+        esw_count_hit(esw, counter_of(flow), length);
+    esw_age_hit(age_of(flow));
 }
 
 static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
@@ -333,9 +314,9 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
 
     pthread_mutex_lock(&esw->lock);
     if (action->type == RTE_FLOW_ACTION_TYPE_COUNT && flow->program.count)
-        query_count(esw, flow, data);
+        esw_count_query(esw, counter_of(flow), data);
     else if (action->type == RTE_FLOW_ACTION_TYPE_AGE && flow->program.age)
-        query_age(flow, data);
+        esw_age_query(age_of(flow), data);
     else
         ret = rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, action,
                                  "the rule has no such action to query");
@@ -343,27 +324,45 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
     return ret;
 }
 
+// False: there is no room for more.
+static bool tell_aged(struct esw_age *age, void *handle, void **contexts, uint32_t n,
+                      uint32_t *found)
+{
+    if (age->aged || !esw_age_is_over(age))
+        return true;
+    if (n && *found == n)
+        return false;
+    if (n) {
+        contexts[*found] = age->context ? age->context : handle;
+        age->aged = true;
+    }
+    ++*found;
+    return true;
+}
+
 static int aged_flows(struct rte_eth_dev *dev, bool of_queue, uint32_t queue, void **contexts,
                       uint32_t n)
 {
     struct esw *esw = esw_port_of_dev(dev)->esw;
+    struct rte_flow_action_handle *handle;
     struct rte_flow *flow;
     uint32_t found = 0;
 
     pthread_mutex_lock(&esw->lock);
     TAILQ_FOREACH(flow, &esw->flows, next)
     {
-        if (flow->aged || !is_aged(flow))
+        if (!flow->program.age || flow->program.shared_age ||
+            (of_queue && (!flow->table || flow->queue != queue)))
             continue;
-        if (of_queue && (!flow->table || flow->queue != queue))
-            continue;
-        if (n && found == n)
+        if (!tell_aged(&flow->age, flow, contexts, n, &found))
             break;
-        if (n) {
-            contexts[found] = flow->program.age_context ? flow->program.age_context : flow;
-            flow->aged = true;
-        }
-        found++;
+    }
+    TAILQ_FOREACH(handle, &esw->handles, next)
+    {
+        if (of_queue || handle->type != RTE_FLOW_ACTION_TYPE_AGE || !handle->users)
+            continue;
+        if (!tell_aged(&handle->age, handle, contexts, n, &found))
+            break;
     }
     pthread_mutex_unlock(&esw->lock);
     return (int)found;
@@ -432,6 +431,10 @@ const struct rte_flow_ops esw_flow_ops = {
     .dev_dump = dump,
     .get_aged_flows = get_aged_flows,
     .get_q_aged_flows = get_q_aged_flows,
+    .action_handle_create = esw_indirect_create,
+    .action_handle_destroy = esw_indirect_destroy,
+    .action_handle_update = esw_indirect_update,
+    .action_handle_query = esw_indirect_query,
     .pick_transfer_proxy = pick_transfer_proxy,
     .info_get = esw_flow_info_get,
     .configure = esw_flow_configure,

@@ -384,7 +384,7 @@ int esw_mode_take_counter(struct esw_port *port, const struct rte_flow *flow,
                           struct rte_flow_error *error)
 {
     struct esw_async *async = &port->async;
-    uint64_t cycle = esw_flow_counter_cycle(port->esw);
+    uint64_t cycle = esw_count_cycle(port->esw);
 
     if (port->esw->mode != ESW_MODE_MLX5_HWS || !flow->program.count)
         return 0;
@@ -401,7 +401,7 @@ int esw_mode_take_counter(struct esw_port *port, const struct rte_flow *flow,
 void esw_mode_give_counter(struct esw *esw, const struct rte_flow *flow)
 {
     struct esw_async *async = &esw->ports[flow->owner].async;
-    uint64_t cycle = esw_flow_counter_cycle(esw);
+    uint64_t cycle = esw_count_cycle(esw);
 
     if (esw->mode != ESW_MODE_MLX5_HWS || !flow->program.count)
         return;

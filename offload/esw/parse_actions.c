@@ -40,6 +40,7 @@ static const struct action_kind {
     KIND(OF_SET_VLAN_VID, of_set_vlan_vid),
     KIND(OF_SET_VLAN_PCP, of_set_vlan_pcp),
     BARE(OF_POP_VLAN),
+    KIND(METER, meter),
     KIND(JUMP, jump),
     BARE(DROP),
     KIND(REPRESENTED_PORT, ethdev),
@@ -229,6 +230,12 @@ static int parse_op(const struct esw_port *port, const struct rte_flow_action *a
     case RTE_FLOW_ACTION_TYPE_OF_POP_VLAN:
         op->type = ESW_OP_POP_VLAN;
         return 0;
+    case RTE_FLOW_ACTION_TYPE_METER:
+        op->type = ESW_OP_METER;
+        op->number = ((const struct rte_flow_action_meter *)conf)->mtr_id;
+        if (!esw_meter_find(&port->meters, op->number))
+            return refuse(error, ENOENT, action, "this port has no such meter");
+        return 0;
     case RTE_FLOW_ACTION_TYPE_JUMP:
         op->type = ESW_OP_JUMP;
         op->number = ((const struct rte_flow_action_jump *)conf)->group;
@@ -265,6 +272,12 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
 
         if (action->type == RTE_FLOW_ACTION_TYPE_VOID)
             continue;
+        if (action->type == RTE_FLOW_ACTION_TYPE_INDIRECT) {
+            ret = esw_indirect_use(port->esw, action, program, error);
+            if (ret)
+                return ret;
+            continue;
+        }
         if (!kind)
             return refuse(error, ENOTSUP, action, "net_esw does not have this action");
         if (ended)
@@ -278,6 +291,8 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
         if (action->type == RTE_FLOW_ACTION_TYPE_AGE) {
             const struct rte_flow_action_age *age = action->conf;
 
+            if (program->age)
+                return refuse(error, EINVAL, action, "one age only");
             program->age = true;
             program->age_timeout = age->timeout;
             program->age_context = age->context;
@@ -286,6 +301,10 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
         ret = parse_op(port, action, &op, error);
         if (ret)
             return ret;
+        if (op.type == ESW_OP_METER && program->meter)
+            return refuse(error, ENOTSUP, action, "one meter only");
+        if (op.type == ESW_OP_METER)
+            program->meter = esw_meter_find(&port->meters, op.number);
         if (op.type == ESW_OP_JUMP && op.number == program->group)
             return refuse(error, EINVAL, action, "a rule cannot jump to its own group");
         if ((op.type == ESW_OP_SET_L4_SRC || op.type == ESW_OP_SET_L4_DST) && program->key.l4 &&

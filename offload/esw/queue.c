@@ -253,6 +253,7 @@ struct rte_flow *esw_async_create(struct rte_eth_dev *dev, uint32_t number,
     if (ret == 0)
         ret = esw_mode_take_counter(port, flow, error);
     if (ret == 0) {
+        esw_flow_hold(flow);
         flow->queue = (uint16_t)number;
         flow->table = table;
         table->n++;

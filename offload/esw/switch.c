@@ -118,6 +118,12 @@ static bool run(struct packet *packet, const struct esw_program *program, uint32
         case ESW_OP_TO_APP:
             to_app(&ports[op->port], packet);
             break;
+        case ESW_OP_METER:
+            if (!esw_meter_pass(program->meter, packet->length)) {
+                packet->in->hw_dropped++;
+                return false;
+            }
+            break;
         case ESW_OP_DROP:
             packet->in->hw_dropped++;
             break;

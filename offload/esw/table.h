@@ -24,6 +24,7 @@ enum esw_op_type {
     ESW_OP_SET_VLAN_VID, // tci
     ESW_OP_SET_VLAN_PCP, // tci
     ESW_OP_POP_VLAN,
+    ESW_OP_METER,         // the program's
     ESW_OP_TO_WIRE_OR_VF, // port
     ESW_OP_TO_APP,        // port
     ESW_OP_JUMP,          // number
@@ -47,6 +48,33 @@ struct esw_op {
 
 #define ESW_OPS_MAX 16
 
+// What counts packets, for a rule or for many.
+struct esw_counter {
+    uint64_t hits, bytes;
+    // As they were at the begin of the turn of the last hit; what a query tells.
+    uint64_t shown_hits, shown_bytes, shown_cycle;
+};
+
+// What tells whether packets come, for a rule or for many.
+struct esw_age {
+    uint32_t timeout; // seconds
+    void *context;
+    uint64_t last_hit_tsc;
+    bool aged; // told of
+};
+
+struct esw_meter;
+
+// An indirect action, which rules may share: COUNT or AGE. In DPDK's words, its handle.
+struct rte_flow_action_handle {
+    TAILQ_ENTRY(rte_flow_action_handle) next; // of all
+    enum rte_flow_action_type type;
+    unsigned users; // rules
+    struct esw_counter counter;
+    struct esw_age age;
+};
+TAILQ_HEAD(esw_handles, rte_flow_action_handle);
+
 // What a rule matches and does; made by parse.c.
 struct esw_program {
     uint32_t group, priority;
@@ -55,6 +83,9 @@ struct esw_program {
     bool count, age;
     uint32_t age_timeout; // seconds
     void *age_context;
+    // Shared with other rules, or NULL.
+    struct rte_flow_action_handle *shared_count, *shared_age;
+    struct esw_meter *meter;
     unsigned n_ops;
     struct esw_op ops[ESW_OPS_MAX];
 };
@@ -68,11 +99,8 @@ struct rte_flow {
     uint16_t owner;                        // index of the port on whose ethdev it was created
     uint16_t queue;                        // of an asynchronous one
     struct rte_flow_template_table *table; // NULL: not asynchronous
-    uint64_t hits, bytes;
-    // As the counters were at the begin of the turn of the last hit; what a query tells.
-    uint64_t shown_hits, shown_bytes, shown_cycle;
-    uint64_t last_hit_tsc;
-    bool aged;  // told of
+    struct esw_counter counter;
+    struct esw_age age;
     bool there; // in the table: not lost by a fault
     struct esw_program program;
 };

@@ -71,34 +71,55 @@ so=$("$top/scripts/net-esw-so" 2>"$dir/so.log") || {
 
 testpmd() {
 	# shellcheck disable=SC2086
-	start_process "$dir/testpmd.pid" "$dir/testpmd.log" sh -c "exec dpdk-testpmd $eal -m 256 -l 0,1 -d $so \
+	start_process "$dir/testpmd.pid" "$dir/testpmd.log" sh -c "exec stdbuf -oL dpdk-testpmd $eal -m 256 -l 0,1 -d $so \
 		--vdev 'net_esw90,vfs=2,vf=tap:nespt,representor=vf[0-1]' -- -i --total-num-mbufs=4096 --no-flush-rx <'$dir/in'"
 	pods nespt
 }
 
-testpmd_rules() { # pod to pod, with the other's MAC
+testpmd_rules() { # ACTIONS N: pod to pod, with the other's MAC, after these; so many rules have been made then
 	local pods=(a b) i mac
 	for i in 0 1; do
 		mac=$(ns "${pods[1 - i]}" cat /sys/class/net/eth0/address)
 		echo "flow create 0 transfer pattern represented_port ethdev_port_id is $((i + 1)) / eth /" \
-			"ipv4 dst is 10.9.0.$((2 - i)) / end actions count / set_mac_dst mac_addr $mac / dec_ttl /" \
+			"ipv4 dst is 10.9.0.$((2 - i)) / end actions $1 / set_mac_dst mac_addr $mac / dec_ttl /" \
 			"represented_port ethdev_port_id $((2 - i)) / end" >&5
 		ns "${pods[i]}" ip neigh replace "10.9.0.$((2 - i))" lladdr 02:00:00:00:00:99 dev eth0
 	done
-	wait_until 10 eval "[ \$(grep -c 'Flow rule #. created' '$dir/testpmd.log') -eq 2 ]"
+	wait_until 10 eval "[ \$(grep -c 'Flow rule #. created' '$dir/testpmd.log') -eq $2 ]"
+}
+
+# 100 packets of both together, then one a second.
+testpmd_shares() {
+	printf '%s\n' 'flow flush 0' 'add port meter profile srtcm_rfc2697 0 1 1 100 0 1' \
+		'add port meter policy 0 1 g_actions end y_actions drop / end r_actions drop / end' \
+		'create port meter 0 7 1 1 yes 0xffff 0 g 0' 'flow indirect_action 0 create action_id 5 transfer action count / end' >&5
+	testpmd_rules 'indirect 5 / meter mtr_id 7' 4
+}
+
+testpmd_number() { # FIELD: the last number that testpmd said of it
+	sed -n "s/^[[:space:]]*$1: //p" "$dir/testpmd.log" | tail -n 1
 }
 
 if command -v dpdk-testpmd >/dev/null; then
 	mkfifo "$dir/in"
 	exec 5<>"$dir/in"
 	check "testpmd starts with the plugin" testpmd
-	testpmd_rules
+	testpmd_rules count 2
 	check "1,000 packets each way by rules, while testpmd forwards nothing" flood
-	printf '%s\n' 'flow query 0 0 count' quit >&5
+	echo 'flow query 0 0 count' >&5
+	check "the first has counted 1,000" wait_until 10 eval "[ \"\$(testpmd_number hits)\" = 1000 ]"
+	check "two rules share a meter and a counter" testpmd_shares
+	ns a ping -f -q -c 300 -W 1 10.9.0.2 >"$dir/metered"
+	check_at_least "of 300 packets some come back" "$(grep -o '[0-9]* received' "$dir/metered" | cut -d' ' -f1)" 20
+	check_at_most "and most do not" "$(grep -o '[0-9]* received' "$dir/metered" | cut -d' ' -f1)" 150
+	printf '%s\n' 'flow indirect_action 0 query 5' 'show port meter stats 0 7 no' 'flow flush 0' \
+		'flow indirect_action 0 destroy action_id 5' 'del port meter 0 7' 'del port meter policy 0 1' \
+		'del port meter profile 0 1' quit >&5
 	exec 5>&-
 	check "testpmd ends" wait_until 10 eval "! process_alive '$dir/testpmd.pid'"
-	check_equal "it made two transfer rules" "$(grep -c 'Flow rule #. created' "$dir/testpmd.log")" 2
-	check "the first has counted 1,000" grep -q '^ hits: 1000$' "$dir/testpmd.log"
+	check_at_least "the counter has all of both" "$(testpmd_number hits)" 320
+	check_at_least "the meter has dropped most" "$(testpmd_number 'Pkts DROPPED')" 150
+	check "nothing of it was refused" eval "! grep -qE 'error|Bad arguments' '$dir/testpmd.log'"
 	rm -f "$dir/testpmd.pid"
 else
 	skipped "dpdk-testpmd is not installed (Debian: dpdk-dev)"
