@@ -17,15 +17,11 @@ TRIALS = 200
 RESTARTS = 5
 
 
-def daemon_of(contenders):
-    return [c for c in contenders if c.name == "sluice-64ports"]
-
-
 def attach(setup, contenders, seconds, say):
     """Requests over the control socket with 5,000 pod addresses attached: a device is opened, the
     attachment is on disk, its rules forward."""
     rules = cases.Rules(PODS)
-    for contender in daemon_of(contenders):
+    for contender in contenders:
         with Running(contender, rules, addresses_per_pod=ADDRESSES) as running:
             times = {"attach": [], "detach": []}
             with jsonrpc.Connection(contender.socket) as connection:
@@ -46,7 +42,7 @@ def attach(setup, contenders, seconds, say):
 def restart(setup, contenders, seconds, say):
     """Killed, and started again: until the first packet is forwarded."""
     rules = cases.Rules(PODS, POLICY)
-    for contender in daemon_of(contenders):
+    for contender in contenders:
         with Running(contender, rules, addresses_per_pod=ADDRESSES) as running:
             times = []
             for _ in range(RESTARTS):

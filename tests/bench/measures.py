@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What else is measured than the cost of a packet. Each measure is a function of (setup, contenders,
-seconds, say) that yields rows: dictionaries with the measure's name and the system's."""
+"""What else is measured than the cost of a packet."""
 
+import dataclasses
+import fnmatch
 import statistics
 import time
 
@@ -35,13 +36,31 @@ def latency(setup, contenders, seconds, say):
                 yield {"measure": "latency", "system": contender.name, "load": load, **row}
 
 
+def ndr(setup, contenders, seconds, say):
+    """The highest rate at which next to nothing is lost."""
+    case = cases.Case(506, 1000)
+    for contender in contenders:
+        with Running(contender, case.rules()) as running:
+            running.send(case)
+            top = offered.capacity(running.generator, seconds)
+
+            def trial(rate):
+                running.send(case, rate=rate)
+                taken = offered.Offered.take(running.generator, rate, 2 * seconds)
+                say(f"ndr {contender.name}: {taken.loss:.3%} lost of {rate / 1e6:.2f} Mpps")
+                return taken
+
+            found = offered.no_drop_rate(trial, int(top))
+            yield {"measure": "ndr", "system": contender.name, "capacity_mpps": round(top / 1e6, 3),
+                   "loss_max": offered.LOSS_MAX, **found.row()}
+
+
 def victim(setup, contenders, seconds, say):
     """The loss of ordinary flows, alone and with an attack of 1 % beside them."""
     alone = cases.Case(506, 1000, policy=4, kind="attack")
     beside = cases.Case(506, 1000, policy=4, kind="attack", attack="1%")
     for contender in contenders:
-        if contender.name.startswith("testpmd") or \
-                setup.quick and contender.name not in ("sluice", "ovs-emc"):
+        if setup.quick and contender.name not in ("sluice", "ovs-emc"):
             continue
         with Running(contender, alone.rules()) as running:
             running.send(alone)
@@ -58,10 +77,8 @@ def updates(setup, contenders, seconds, say):
     """Changes to the operator's rules while packets are forwarded beside them: to a table of exact
     rules, of prefixes, of five-tuples of all kinds. First as fast as packets are taken, then at a
     rate at which none need be lost."""
+    asked = QUICK_UPDATES if setup.quick else UPDATES
     for contender in contenders:
-        if contender.name != "sluice":
-            continue
-        asked = QUICK_UPDATES if setup.quick else UPDATES
         for kind in dict.fromkeys(kind for kind, _ in asked):
             case = cases.Case(506, 1000, policy=UPDATE_RULES, kind=kind)
             with Running(contender, case.rules()) as running:
@@ -99,8 +116,6 @@ def openflow(setup, contenders, seconds, say):
     """The same by OpenFlow, as an operator changes them, beside what OVS does. sluiced has each change
     on disk before it answers the barrier."""
     for contender in contenders:
-        if not hasattr(contender, "management"):
-            continue
         case = cases.Case(506, 1000, policy=1000, kind="exact")
         with Running(contender, case.rules()) as running:
             changed = policies.policy(case.rules())
@@ -122,8 +137,6 @@ def openflow(setup, contenders, seconds, say):
 def memory(setup, contenders, seconds, say):
     """What pods and rules take."""
     for contender in contenders:
-        if contender.name != "sluice":
-            continue
         for pods in [5000] if setup.quick else [506, 5000, 50000]:
             with Running(contender, cases.Rules(pods)) as running:
                 took = contender.ask("memory")
@@ -140,6 +153,26 @@ def memory(setup, contenders, seconds, say):
                    "build_us": table["build_us"]}
 
 
-MEASURES = {"latency": latency, "victim": victim, "updates": updates, "openflow": openflow,
-            "memory": memory, "attach": life.attach, "restart": life.restart}
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    run: object  # a function of (setup, contenders, seconds, say) that yields rows
+    systems: str = "*"  # that it is of: shell patterns
+
+    def takes(self, contender):
+        return any(fnmatch.fnmatchcase(contender.name, pattern) for pattern in self.systems.split(","))
+
+    def rows(self, setup, contenders, seconds, say):
+        return self.run(setup, [c for c in contenders if self.takes(c)], seconds, say)
+
+
+MEASURES = {
+    "latency": Measure(latency),
+    "ndr": Measure(ndr, "testpmd-macswap,sluice,ovs-emc"),
+    "victim": Measure(victim, "sluice*,ovs-*"),
+    "updates": Measure(updates, "sluice"),
+    "openflow": Measure(openflow, "sluice-64ports,ovs-*"),
+    "memory": Measure(memory, "sluice"),
+    "attach": Measure(life.attach, "sluice-64ports"),
+    "restart": Measure(life.restart, "sluice-64ports"),
+}
 QUICK = ["victim", "updates", "memory"]  # beside cases.QUICK

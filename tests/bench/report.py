@@ -18,9 +18,12 @@ def report(results):
             yield from table([list(columns), *([show(row) for show in columns.values()]
                                                for row in rows)], left=2)
     yield ""
-    for target in results["targets"]:
+    judged = [target for target in results["targets"] if target["met"] is not None]
+    for target in judged:
         word, text = targets.sentence(target)
         yield f"{word:6}  {text}"
+    if len(judged) < len(results["targets"]):
+        yield f"{len(results['targets']) - len(judged)} targets were not measured"
     if results["failures"]:
         yield ""
         yield "failed:"
@@ -103,6 +106,10 @@ MEASURES = {
     "latency": {"latency": lambda r: f"{r['load']:.0%} of capacity", "system": lambda r: r["system"],
                 "Mpps": lambda r: f"{r['offered_mpps']:.2f}", **latencies(), "loss": loss,
                 "longest gap us": lambda r: micro(r["longest_gap_us"])},
+    "ndr": {"rate without loss": lambda r: f"at most {r['loss_max']:.1%} lost",
+            "system": lambda r: r["system"], "Mpps": lambda r: f"{r['offered_mpps']:.2f}",
+            "of capacity": lambda r: f"{r['offered_mpps'] / r['capacity_mpps']:.0%}", "loss": loss,
+            **latencies()},
     "victim": {"victim": lambda r: f"attack {r['attack']}", "system": lambda r: r["system"],
                "Mpps": lambda r: f"{r['offered_mpps']:.2f}", **latencies(), "loss": loss},
     "updates": {"updates": lambda r: f"{r['kind']}, {r['rules']} rules", "system": lambda r: r["system"],

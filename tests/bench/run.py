@@ -108,10 +108,8 @@ class Running:
         return self.contender.settle(case)
 
 
-def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
-    """{case: {contender's name: [Sample]}}, and what went wrong, in sentences."""
-    samples = {case: {} for cases in scenarios.values() for case in cases}
-    failures = []
+def measure_cost(setup, scenarios, contenders, rounds, seconds, say, failures):
+    """Yields (case, contender's name, Sample); adds to the failures what went wrong, in sentences."""
     for rules, cases in scenarios.items():
         for turn in range(rounds):
             for contender in contenders:
@@ -121,13 +119,12 @@ def measure_cost(setup, scenarios, contenders, rounds, seconds, say):
                     with Running(contender, rules) as running:
                         for case in cases:
                             sample = measure_case(running, case, setup, seconds)
-                            samples[case].setdefault(contender.name, []).append(sample)
                             say(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
                                 f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
+                            yield case, contender.name, sample
                 except RuntimeError as error:
                     failures.append(f"{contender.name} with {rules}, round {turn + 1}: {error}")
                     say(failures[-1])
-    return samples, failures
 
 
 def measure_case(running, case, setup, seconds):
@@ -139,7 +136,7 @@ def measure_case(running, case, setup, seconds):
 
 
 def results(samples):
-    """One result for each case and system, in the form of the JSON file."""
+    """Of {case: {contender's name: [Sample]}}. One result for each case and system, in the form of the JSON file."""
     return [row for case, by_system in samples.items() for row in case_results(case, by_system)]
 
 

@@ -65,6 +65,8 @@ bench() {
 }
 
 check "a case that is not there is refused" eval '! bench --cases nonsense 2>/dev/null'
+check "a report that could not be written is refused before the run" eval '! bench --json /nowhere/r.json 2>/dev/null'
+check "a measure without the system that it is of is refused" eval '! bench --cases attach --systems sluice 2>/dev/null'
 check "a run with two cases, testpmd and Sluice" bench --cases '506p-1kf,506p-1kf-attacked' \
 	--systems testpmd-io,sluice --json "$scratch/r.json" --html "$scratch/r.html"
 check_equal "each case and system has a row" \
