@@ -45,6 +45,8 @@ static struct json *tables(void)
         put_integer(table, "rules", stats.rules);
         json_object_put_string(table, "structure", stats.structure);
         put_integer(table, "delta", stats.delta);
+        json_object_put(table, "compiling", json_boolean_create(stats.compiling));
+        put_integer(table, "refused_bytes", stats.refused_bytes);
         put_integer(table, "bytes", stats.bytes);
         put_integer(table, "lookups", stats.lookups);
         put_integer(table, "matches", stats.matches);

@@ -18,6 +18,11 @@
 #define COST_VECTOR 3
 #define COST_TABLE  25
 
+// The machine's memory that a build takes while it lasts, of the benchmark's five-tuples; others
+// take a quarter of it. That may be so many times the budget, as there is one build at a time.
+#define BUILD_BYTES_PER_RULE ((size_t)66 << 10)
+#define BUILD_BUDGETS        4
+
 // A build begins when there was no change for a while, or the first is some time ago; and it takes
 // half of the time at most.
 #define QUIET_US 5000
@@ -48,6 +53,7 @@ struct classifier {
     uint64_t first_change_us, last_change_us; // 0: none since the last build began
     uint64_t next_build_us, next_tidy_us;     // not before
     uint64_t builds, build_us_last;
+    uint64_t refused_bytes;
 };
 
 static uint64_t now_us(void)
@@ -66,7 +72,7 @@ static bool acl_direct(const struct acl *acl, const struct mask_table *table)
     return false;
 }
 
-struct classifier *cls_new(const char *name, size_t budget)
+struct classifier *cls_new(const char *name, struct budget *budget)
 {
     struct classifier *cls = calloc(1, sizeof *cls);
 
@@ -121,6 +127,7 @@ static bool acl_collect(struct classifier *cls, bool all)
     mask_set_fini(changed_since(cls, old));
     unpin(cls, old);
     cls->acl_bytes -= old->bytes;
+    cls->memory.budget->used -= old->bytes;
     acl_free_later(old);
     cls->old = NULL;
     return true;
@@ -212,11 +219,12 @@ int cls_insert(struct classifier *cls, struct cls_rule *rule, char **error)
         acl_give_up(cls);
         return 0;
     } while (acl_give_up(cls));
-    return set_error(-ENOSPC, error,
-                     "%s: its %u rules with %u masks take %zu of %zu KiB, which do not hold one "
-                     "more; raise openflow: memory",
-                     cls->name, cls->all.n_rules, cls->all.n_masks, cls->memory.bytes / 1024,
-                     cls->memory.budget / 1024);
+    return set_error(
+        -ENOSPC, error,
+        "%s: its %u rules with %u masks take %zu KiB, all tables %zu of %zu KiB, which "
+        "do not hold one more; raise openflow: memory",
+        cls->name, cls->all.n_rules, cls->all.n_masks, cls->memory.bytes / 1024,
+        cls->memory.budget->used / 1024, cls->memory.budget->max / 1024);
 }
 
 // Takes a rule out of an acl, and of what changed since.
@@ -309,11 +317,20 @@ static void acl_copy(struct classifier *cls, struct acl *acl, struct acl_source 
     }
 }
 
+// A build that took so long was for nothing; it would not be better soon.
+static void build_refused(struct classifier *cls, uint64_t us, size_t bytes)
+{
+    cls->next_build_us = now_us() + 11 * us + 1000000;
+    cls->refused_bytes = bytes;
+}
+
 static void build_start(struct classifier *cls)
 {
-    size_t used = cls->memory.bytes + cls->acl_bytes;
+    const struct budget *budget = cls->memory.budget;
     struct acl_job *job = calloc(1, sizeof *job);
     struct acl *acl = job ? acl_plan(cls) : NULL;
+    size_t left;
+    bool refused;
 
     if (!acl || !(job->sources = malloc((cls->all.n_rules + 1) * sizeof job->sources[0]))) {
         free(acl);
@@ -324,8 +341,14 @@ static void build_start(struct classifier *cls)
         mask_table_pin(acl->direct[i], 1);
     acl_copy(cls, acl, job->sources);
     job->acl = acl;
-    job->max_bytes = used < cls->memory.budget ? cls->memory.budget - used : 0;
-    if (acl_job_start(job)) {
+    cls->first_change_us = cls->last_change_us = 0;
+    // Beside the acl that it replaces; half of what there is without that is for others.
+    left = budget->max - RTE_MIN(budget->used, budget->max);
+    job->max_bytes = RTE_MIN(left, (left + cls->acl_bytes) / 2);
+    refused = acl->n_rules * BUILD_BYTES_PER_RULE > BUILD_BUDGETS * budget->max;
+    if (refused)
+        build_refused(cls, 0, BUILD_BUDGETS * budget->max);
+    if (refused || acl_job_start(job)) {
         unpin(cls, acl);
         acl_free(acl);
         free(job->sources);
@@ -333,24 +356,28 @@ static void build_start(struct classifier *cls)
         return;
     }
     cls->job = job;
-    cls->first_change_us = cls->last_change_us = 0;
 }
 
 static void build_finish(struct classifier *cls)
 {
+    struct budget *budget = cls->memory.budget;
     struct acl_job *job = cls->job;
 
     cls->build_us_last = job->us;
     cls->builds++;
     cls->next_build_us = now_us() + job->us;
+    if (!job->result && budget->used + job->acl->bytes > budget->max)
+        job->result = -ENOSPC;
     if (job->result) {
-        // No acl is right if an old one is ever less so; and it would not be better soon.
-        cls->next_build_us += 10 * job->us + 1000000;
+        build_refused(cls, job->us, job->result == -ENOTSUP ? 0 : job->max_bytes);
+        // No acl is right if an old one is ever less so.
         build_abandon(cls);
         return;
     }
+    cls->refused_bytes = 0;
     acl_publish(cls, job->acl);
     cls->acl_bytes += job->acl->bytes;
+    budget->used += job->acl->bytes;
     job->acl = NULL;
     acl_job_abandon(job);
     cls->job = NULL;
@@ -406,7 +433,7 @@ bool cls_poll(struct classifier *cls)
     } else {
         if (cls->acl)
             acl_publish(cls, NULL);
-        cls->first_change_us = cls->last_change_us = 0;
+        cls->first_change_us = cls->last_change_us = cls->refused_bytes = 0;
     }
     return true;
 }
@@ -505,6 +532,8 @@ void cls_stats(const struct classifier *cls, struct classifier_stats *stats)
         .masks = cls->all.n_masks,
         .delta = acl ? cls->changed[acl->generation % 2].n_rules + acl->n_dead : 0,
         .bytes = cls->memory.bytes + cls->acl_bytes,
+        .compiling = cls->job != NULL,
+        .refused_bytes = cls->refused_bytes,
         .builds = cls->builds,
         .build_us_last = cls->build_us_last,
     };

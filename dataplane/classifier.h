@@ -45,10 +45,11 @@ struct cls_rule {
     uint32_t number[2];
 };
 
+struct budget;
 struct classifier;
 
-// `budget` bounds the memory of all that it compiles, bytes. NULL: no memory.
-struct classifier *cls_new(const char *name, size_t budget);
+// `budget` bounds the memory of what it and others compile, and outlives it. NULL: no memory.
+struct classifier *cls_new(const char *name, struct budget *budget);
 // No worker may be in a lookup any more.
 void cls_free(struct classifier *cls);
 
@@ -74,6 +75,8 @@ struct classifier_stats {
     uint32_t rules, masks;
     uint32_t delta; // rules that are not yet in the acl, and rules removed that still are
     uint64_t bytes;
+    bool compiling; // to an acl, in the background
     uint64_t builds, build_us_last;
+    uint64_t refused_bytes; // the last build would have taken more; 0: there was room
 };
 void cls_stats(const struct classifier *cls, struct classifier_stats *stats);

@@ -154,6 +154,9 @@ struct dp_policy_table_stats {
     uint64_t bytes;        // of memory: rules, actions, what they are compiled to, builds
     const char *structure; // what it is compiled to now: "empty", "exact", "hash", "acl"
     uint32_t delta;        // rules that are not yet in the acl
+    bool compiling;        // to an acl, in the background
+    // Not compiled to an acl (again), as that takes more memory than this; 0: nothing was refused.
+    uint64_t refused_bytes;
     uint64_t builds, build_us_last;
 };
 void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats);

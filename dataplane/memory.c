@@ -8,9 +8,17 @@
 
 #include "dataplane/internal.h"
 
-void memory_init(struct memory *memory, size_t budget)
+void memory_init(struct memory *memory, struct budget *budget)
 {
     *memory = (struct memory){.budget = budget, .last = &memory->first};
+}
+
+static void give_back(struct memory *memory, size_t size)
+{
+    size = RTE_ALIGN(size, (size_t)RTE_CACHE_LINE_SIZE);
+    memory->bytes -= size;
+    if (memory->budget)
+        memory->budget->used -= size;
 }
 
 void *memory_alloc(struct memory *memory, size_t size)
@@ -18,12 +26,13 @@ void *memory_alloc(struct memory *memory, size_t size)
     void *p;
 
     size = RTE_ALIGN(size, (size_t)RTE_CACHE_LINE_SIZE);
-    if (memory->bytes + size > memory->budget)
+    if (memory->budget->used + size > memory->budget->max)
         return NULL;
     p = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
     if (p) {
         memset(p, 0, size);
         memory->bytes += size;
+        memory->budget->used += size;
     }
     return p;
 }
@@ -31,7 +40,7 @@ void *memory_alloc(struct memory *memory, size_t size)
 void memory_free(struct memory *memory, void *p, size_t size)
 {
     if (p)
-        memory->bytes -= RTE_ALIGN(size, (size_t)RTE_CACHE_LINE_SIZE);
+        give_back(memory, size);
     free(p);
 }
 
@@ -43,11 +52,11 @@ void memory_retire(struct memory *memory, void *p, size_t size, void (*release)(
         // So short of memory that waiting is the lesser evil.
         rcu_wait();
         (release ? release : free)(p);
-        memory->bytes -= RTE_ALIGN(size, (size_t)RTE_CACHE_LINE_SIZE);
+        give_back(memory, size);
         return;
     }
     *garbage = (struct garbage){.p = p,
-                                .size = RTE_ALIGN(size, (size_t)RTE_CACHE_LINE_SIZE),
+                                .size = size,
                                 .free = release ? release : free,
                                 .token = dp.rcu ? rte_rcu_qsbr_start(dp.rcu) : 0};
     *memory->last = garbage;
@@ -64,7 +73,7 @@ void memory_collect(struct memory *memory, bool all)
         if (!memory->first)
             memory->last = &memory->first;
         garbage->free(garbage->p);
-        memory->bytes -= garbage->size;
+        give_back(memory, garbage->size);
         free(garbage);
     }
 }

@@ -15,12 +15,18 @@ struct garbage {
     size_t size;
 };
 
+// What several may take together, bytes.
+struct budget {
+    size_t max, used;
+};
+
 struct memory {
-    size_t budget, bytes;
+    struct budget *budget;
+    size_t bytes;                  // of it
     struct garbage *first, **last; // oldest first
 };
 
-void memory_init(struct memory *memory, size_t budget);
+void memory_init(struct memory *memory, struct budget *budget);
 // Zeroed, at the start of a cache line; NULL if the budget or the machine has no more.
 void *memory_alloc(struct memory *memory, size_t size);
 void memory_free(struct memory *memory, void *p, size_t size);

@@ -19,6 +19,8 @@
 
 #include <rte_malloc.h>
 
+#include "dataplane/memory.h"
+
 #define POLICY_MEMORY_MB 256
 #define POLL_WORK        1024 // rules of which a poll sees to
 
@@ -32,7 +34,8 @@ static struct {
     uint32_t n_rules;
     uint32_t n_visible; // to packets of `version`
     uint64_t version, sequence;
-    size_t bytes[POLICY_TABLES]; // of rules and their actions
+    struct budget budget;
+    size_t bytes[POLICY_TABLES]; // of it, of rules and their actions
     struct rule_list changed;    // since the last commit
 
     // What was removed, on its way out: no grace period begun; waiting for one; out of the
@@ -43,10 +46,11 @@ static struct {
     uint64_t token; // of the grace period that `state` waits for
 } own;
 
-static size_t budget(void)
+// Bytes that a table's rules and actions take, more or less.
+static void count_bytes(unsigned table, ptrdiff_t bytes)
 {
-    return (size_t)(dp.config.policy_memory_mb ? dp.config.policy_memory_mb : POLICY_MEMORY_MB)
-           << 20;
+    own.bytes[table] += (size_t)bytes;
+    own.budget.used += (size_t)bytes;
 }
 
 int policy_init(char **error)
@@ -55,6 +59,8 @@ int policy_init(char **error)
 
     memset(&own, 0, sizeof own);
     memset(&policy, 0, sizeof policy);
+    own.budget.max =
+        (size_t)(dp.config.policy_memory_mb ? dp.config.policy_memory_mb : POLICY_MEMORY_MB) << 20;
     TAILQ_INIT(&own.changed);
     TAILQ_INIT(&own.removed);
     TAILQ_INIT(&own.leaving);
@@ -63,7 +69,7 @@ int policy_init(char **error)
         own.free_slots[i] = POLICY_RULES_MAX - 1 - i;
     for (unsigned i = 0; i < POLICY_TABLES; i++) {
         snprintf(name, sizeof name, "policy%u", i);
-        policy.classifier[i] = cls_new(name, budget());
+        policy.classifier[i] = cls_new(name, &own.budget);
         if (!policy.classifier[i])
             return set_error(-ENOMEM, error, "no memory for the operator's tables");
     }
@@ -108,13 +114,13 @@ static struct policy_actions *actions_new(const struct rule *rule, uint64_t vers
     memcpy(actions->actions, rule->actions, rule->n_actions * sizeof rule->actions[0]);
     find_shape(actions);
     actions->of = (uint8_t)(rule->table - RULE_TABLE_POLICY);
-    own.bytes[actions->of] += actions_size(actions->n);
+    count_bytes(actions->of, (ptrdiff_t)actions_size(actions->n));
     return actions;
 }
 
 static void actions_free(struct policy_actions *actions)
 {
-    own.bytes[actions->of] -= actions_size(actions->n);
+    count_bytes(actions->of, -(ptrdiff_t)actions_size(actions->n));
     free(actions);
 }
 
@@ -132,7 +138,7 @@ static void rule_free(struct policy_rule *rule)
     own.rules[rule->slot] = NULL;
     own.n_rules--;
     own.free_slots[POLICY_RULES_MAX - own.n_rules - 1] = rule->slot;
-    own.bytes[rule->table] -= sizeof *rule;
+    count_bytes(rule->table, -(ptrdiff_t)sizeof *rule);
     actions_free(rule->actions);
     free(rule);
 }
@@ -223,37 +229,23 @@ static struct policy_rule *rule_new(const struct rule *params)
     rule->slot = own.free_slots[POLICY_RULES_MAX - own.n_rules - 1];
     own.rules[rule->slot] = rule;
     own.n_rules++;
-    own.bytes[rule->table] += sizeof *rule;
+    count_bytes(rule->table, sizeof *rule);
     return rule;
-}
-
-// Bytes that the operator's tables take.
-static size_t memory(void)
-{
-    size_t bytes = 0;
-
-    for (unsigned i = 0; i < POLICY_TABLES; i++) {
-        struct classifier_stats stats;
-
-        cls_stats(policy.classifier[i], &stats);
-        bytes += own.bytes[i] + stats.bytes;
-    }
-    return bytes;
 }
 
 // Room for one rule more?
 static int check_room(char **error)
 {
-    if (own.n_rules == POLICY_RULES_MAX || memory() > budget())
+    if (own.n_rules == POLICY_RULES_MAX || own.budget.used > own.budget.max)
         reclaim_all();
     if (own.n_rules == POLICY_RULES_MAX)
         return set_error(-ENOSPC, error, "no room: the operator's tables hold %u rules, the most",
                          own.n_rules);
-    if (memory() > budget())
+    if (own.budget.used > own.budget.max)
         return set_error(-ENOSPC, error,
                          "no room: the operator's tables hold %u rules in %zu MiB, the most they "
                          "may take",
-                         own.n_rules, budget() >> 20);
+                         own.n_rules, own.budget.max >> 20);
     return 0;
 }
 
@@ -281,6 +273,12 @@ int dp_policy_add(const struct rule *params, uint32_t *slot, char **error)
     if (!rule)
         return set_error(-ENOMEM, error, "no memory for the rule");
     ret = cls_insert(policy.classifier[rule->table], &rule->cls, error);
+    if (ret == -ENOSPC && reclaim(0)) {
+        free(*error);
+        *error = NULL;
+        reclaim_all();
+        ret = cls_insert(policy.classifier[rule->table], &rule->cls, error);
+    }
     if (ret) {
         rule_free(rule);
         return ret;
@@ -447,6 +445,8 @@ void dp_policy_table_stats(unsigned table, struct dp_policy_table_stats *stats)
         .bytes = own.bytes[table] + cls.bytes,
         .structure = cls.structure,
         .delta = cls.delta,
+        .compiling = cls.compiling,
+        .refused_bytes = cls.refused_bytes,
         .builds = cls.builds,
         .build_us_last = cls.build_us_last,
     };

@@ -34,6 +34,8 @@ static void print_uplinks(const struct json *uplinks)
     table_destroy(table);
 }
 
+#define MIB 1048576.0
+
 static void print_openflow(const struct json *openflow)
 {
     const struct json *tables = value_member(openflow, "tables");
@@ -45,10 +47,16 @@ static void print_openflow(const struct json *openflow)
     for (size_t i = 0; i < value_size(tables); i++) {
         const struct json *table = value_at(tables, i);
 
-        printf("table %-2" PRIu64 " %" PRIu64 " rules, %s", value_number(table, "table"),
-               value_number(table, "rules"), value_string(table, "structure"));
+        printf("table %-2" PRIu64 " %" PRIu64 " rules, %s, %.1f MiB", value_number(table, "table"),
+               value_number(table, "rules"), value_string(table, "structure"),
+               (double)value_number(table, "bytes") / MIB);
         if (value_number(table, "delta"))
             printf(", %" PRIu64 " of them beside it", value_number(table, "delta"));
+        if (value_bool(table, "compiling"))
+            printf(", being compiled");
+        if (value_number(table, "refused_bytes"))
+            printf(", not compiled: that takes more than %.1f MiB",
+                   (double)value_number(table, "refused_bytes") / MIB);
         putchar('\n');
     }
 }

@@ -15,6 +15,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/classifier.h"
+#include "dataplane/memory.h"
 #include "tests/unit/eal.h"
 
 enum { PACKETS = 4096, LOT = 32, ROUNDS = 201, RULES_LIMIT = 100000 };
@@ -253,7 +254,8 @@ static void insert_all(struct classifier *cls, unsigned n)
 
 static void measure(const char *kind, struct cls_rule make(unsigned), unsigned n)
 {
-    struct classifier *cls = cls_new(kind, (size_t)1 << 30);
+    struct budget budget = {.max = (size_t)1 << 30};
+    struct classifier *cls = cls_new(kind, &budget);
     struct classifier_stats stats;
     uint64_t start;
     double change_us, hash, poll_us = 0;

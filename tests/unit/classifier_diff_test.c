@@ -31,6 +31,7 @@ struct rule_pair {
 
 // One set of rules in both classifiers.
 struct pair {
+    struct budget budget;
     struct classifier *cls;
     struct reference *reference;
     struct rule_pair *rules[RULES_MAX_OF_SET];
@@ -370,7 +371,8 @@ static struct pair *pair_new(void)
 {
     struct pair *pair = calloc(1, sizeof *pair);
 
-    pair->cls = cls_new("t", 64 << 20);
+    pair->budget.max = 64 << 20;
+    pair->cls = cls_new("t", &pair->budget);
     pair->reference = reference_new();
     pair->style = random_below(STYLES);
     pair->longest_wins = pair->style == STYLE_PREFIXES && random_below(2);

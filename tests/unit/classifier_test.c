@@ -96,7 +96,8 @@ static struct cls_rule *expected(struct cls_rule *rules[], unsigned n, uint64_t 
 
 static struct classifier *new_classifier(void)
 {
-    struct classifier *cls = cls_new("t", 64 << 20);
+    static struct budget budget = {.max = 64 << 20};
+    struct classifier *cls = cls_new("t", &budget);
 
     assert_non_null(cls);
     return cls;
@@ -281,7 +282,8 @@ static void says_what_it_is(void **state)
 
 static void keeps_to_its_budget(void **state)
 {
-    struct classifier *cls = cls_new("policy3", 100 << 10);
+    struct budget budget = {.max = 100 << 10};
+    struct classifier *cls = cls_new("policy3", &budget);
     static struct cls_rule rules[20000];
     struct classifier_stats stats;
     char *error = NULL;
@@ -320,6 +322,74 @@ static void keeps_to_its_budget(void **state)
     cls_free(cls);
 }
 
+// What one has taken the other cannot have.
+static void shares_its_budget(void **state)
+{
+    struct budget budget = {.max = 100 << 10};
+    struct classifier *cls[2] = {cls_new("a", &budget), cls_new("b", &budget)};
+    static struct cls_rule rules[20000];
+    struct cls_rule other = {.remove_version = UINT64_MAX};
+    char *error = NULL;
+    unsigned n = 0;
+
+    (void)state;
+    memset(rules, 0, sizeof rules);
+    for (;; n++) {
+        rules[n].order = n;
+        match_ip(&rules[n].spec.fields.ip_dst, &rules[n].mask.fields.ip_dst, n, 32);
+        rules[n].remove_version = UINT64_MAX;
+        if (cls_insert(cls[0], &rules[n], &error))
+            break;
+    }
+    free(error);
+    while (budget.used < budget.max)
+        budget.used += RTE_CACHE_LINE_SIZE; // to the last
+    assert_int_equal(cls_insert(cls[1], &other, &error), -ENOSPC);
+    free(error);
+    while (n)
+        cls_remove(cls[0], &rules[--n]);
+    cls_free(cls[0]);
+    insert(cls[1], &other);
+    cls_remove(cls[1], &other);
+    cls_free(cls[1]);
+}
+
+// Rules that rte_acl would take too much memory for stay in hash tables.
+static void refuses_a_build(void **state)
+{
+    static struct cls_rule rules[300];
+    struct budget budget = {.max = 2 << 20}; // 8 MiB for a build: about 120 rules
+    struct classifier *cls = cls_new("t", &budget);
+    struct classifier_stats stats;
+
+    (void)state;
+    cls_acl_worth = 0;
+    for (unsigned i = 0; i < RTE_DIM(rules); i++) {
+        random_rule(&rules[i], i);
+        insert(cls, &rules[i]);
+    }
+    for (unsigned i = 0; i < 100 && cls_poll(cls); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    cls_stats(cls, &stats);
+    assert_string_equal(stats.structure, "hash");
+    assert_false(stats.compiling);
+    assert_int_equal(stats.refused_bytes, 8 << 20);
+    for (unsigned i = 60; i < RTE_DIM(rules); i++)
+        cls_remove(cls, &rules[i]);
+    // It tries again, a second later.
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+    } while (!stats.builds || stats.compiling);
+    assert_string_equal(stats.structure, "acl");
+    assert_int_equal(stats.refused_bytes, 0);
+    for (unsigned i = 0; i < 60; i++)
+        cls_remove(cls, &rules[i]);
+    cls_free(cls);
+    assert_int_equal(budget.used, 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -333,6 +403,8 @@ int main(void)
         cmocka_unit_test(keeps_a_large_mask_out_of_the_acl),
         cmocka_unit_test(says_what_it_is),
         cmocka_unit_test(keeps_to_its_budget),
+        cmocka_unit_test(shares_its_budget),
+        cmocka_unit_test(refuses_a_build),
     };
 
     random_begin();

@@ -175,6 +175,7 @@ static void finds_the_rule_of_its_version(void **state)
     const char *seconds = getenv("SLUICE_SECONDS");
     double end = seconds ? atof(seconds) : 4;
     struct classifier_stats stats;
+    static struct budget budget = {.max = 64 << 20};
     struct test_rule *gone[64 * 8];
     unsigned n = 0;
     uint64_t start;
@@ -183,7 +184,7 @@ static void finds_the_rule_of_its_version(void **state)
 
     (void)state;
     cls_acl_worth = 0;
-    cls = cls_new("t", 64 << 20);
+    cls = cls_new("t", &budget);
     for (unsigned i = 0; i < GROUPS; i++)
         make_key(&keys[i], i);
     // Until each group has a rule there is nothing to expect.

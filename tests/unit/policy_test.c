@@ -434,7 +434,9 @@ static void refuses_what_does_not_fit(void **state)
     char *error = NULL;
 
     (void)state;
+    policy_fini();
     dp.config.policy_memory_mb = 2;
+    assert_int_equal(policy_init(&error), 0);
     match_dst_port(&rule, 1);
     memset(&rule.match.mask.ip_dst, 0xff, sizeof rule.match.mask.ip_dst);
     act(&rule, ACTION_DROP);
@@ -446,7 +448,7 @@ static void refuses_what_does_not_fit(void **state)
         n++;
     }
     assert_in_range(n, 1000, 8000); // each takes 300 bytes to 2 KB
-    if (!error || !strstr(error, "2 MiB"))
+    if (!error || !strstr(error, "2048 KiB"))
         fail_msg("%s", error ? error : "no error");
     free(error);
     dp_policy_commit(true);
@@ -461,7 +463,9 @@ static void refuses_what_does_not_fit(void **state)
     while (again)
         dp_policy_del(slots[--again]);
     dp_policy_commit(true);
+    policy_fini();
     dp.config.policy_memory_mb = 0;
+    assert_int_equal(policy_init(&error), 0);
     assert_int_equal(rule.table, RULE_TABLE_POLICY + 1);
     rule.table = RULE_TABLE_FORWARD;
     assert_int_equal(dp_policy_add(&rule, &slots[0], &error), -EINVAL);
