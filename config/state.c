@@ -13,17 +13,23 @@ static void bind_text(sqlite3_stmt *stmt, int column, const char *text)
     sqlite3_bind_text(stmt, column, text, -1, SQLITE_STATIC);
 }
 
-static int insert_attachment(const struct state *state, const struct attachment *attachment,
-                             char **error)
+// What it has bound is the caller's.
+static void release(sqlite3_stmt *stmt)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = 0;
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+}
 
-    if (sqlite3_prepare_v2(state->db,
+static int insert_attachment(struct state *state, const struct attachment *attachment, char **error)
+{
+    int rc = state_prepare(state, &state->add,
                            "INSERT INTO attachments (container_id, ifname, netdev, devargs, mac, "
                            "mtu, port, pod) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           -1, &stmt, NULL) != SQLITE_OK)
-        return state_db_error(state, "add", error);
+                           "add", error);
+    sqlite3_stmt *stmt = state->add;
+
+    if (rc < 0)
+        return rc;
     bind_text(stmt, 1, attachment->container_id);
     bind_text(stmt, 2, attachment->ifname);
     bind_text(stmt, 3, attachment->netdev);
@@ -44,22 +50,21 @@ static int insert_attachment(const struct state *state, const struct attachment 
         else
             rc = state_db_error(state, "add", error);
     }
-    sqlite3_finalize(stmt);
+    release(stmt);
     return rc;
 }
 
-static int insert_addresses(const struct state *state, const struct attachment *attachment,
-                            char **error)
+static int insert_addresses(struct state *state, const struct attachment *attachment, char **error)
 {
-    sqlite3_stmt *stmt = NULL;
-    char text[ADDRESS_TEXT];
-    int rc = 0;
-
-    if (sqlite3_prepare_v2(state->db,
+    int rc = state_prepare(state, &state->add_address,
                            "INSERT INTO addresses (address, container_id, ifname, position) "
                            "VALUES (?, ?, ?, ?)",
-                           -1, &stmt, NULL) != SQLITE_OK)
-        return state_db_error(state, "add", error);
+                           "add", error);
+    sqlite3_stmt *stmt = state->add_address;
+    char text[ADDRESS_TEXT];
+
+    if (rc < 0)
+        return rc;
     bind_text(stmt, 2, attachment->container_id);
     bind_text(stmt, 3, attachment->ifname);
     for (unsigned i = 0; rc == 0 && i < attachment->n_addresses; i++) {
@@ -74,7 +79,7 @@ static int insert_addresses(const struct state *state, const struct attachment *
         else
             rc = state_db_error(state, "add", error);
     }
-    sqlite3_finalize(stmt);
+    release(stmt);
     return rc;
 }
 
@@ -101,14 +106,16 @@ int state_add(struct state *state, const struct attachment *attachment, char **e
 
 int state_del(struct state *state, const char *container_id, const char *ifname, char **error)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = 0;
+    sqlite3_stmt *stmt;
+    int rc;
 
     state_openflow_end(state);
-    if (sqlite3_prepare_v2(state->db,
-                           "DELETE FROM attachments WHERE container_id = ? AND ifname = ?", -1,
-                           &stmt, NULL) != SQLITE_OK)
-        return state_db_error(state, "delete", error);
+    rc = state_prepare(state, &state->remove,
+                       "DELETE FROM attachments WHERE container_id = ? AND ifname = ?", "delete",
+                       error);
+    if (rc < 0)
+        return rc;
+    stmt = state->remove;
     bind_text(stmt, 1, container_id);
     bind_text(stmt, 2, ifname);
     if (sqlite3_step(stmt) != SQLITE_DONE)
@@ -116,7 +123,7 @@ int state_del(struct state *state, const char *container_id, const char *ifname,
     else if (sqlite3_changes(state->db) == 0)
         rc = state_fail(-ENOENT, error, "interface %s of container %s is not attached", ifname,
                         container_id);
-    sqlite3_finalize(stmt);
+    release(stmt);
     return rc;
 }
 

@@ -117,6 +117,15 @@ int state_exec(const struct state *state, const char *sql, const char *doing, ch
     return 0;
 }
 
+int state_prepare(const struct state *state, sqlite3_stmt **stmt, const char *sql,
+                  const char *doing, char **error)
+{
+    if (*stmt == NULL &&
+        sqlite3_prepare_v3(state->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
+        return state_db_error(state, doing, error);
+    return 0;
+}
+
 // The first column of a statement's first row, "" if there is no row, for free(). NULL if it
 // failed.
 static char *query_text(const struct state *state, const char *sql, int *rc, char **error)
@@ -368,6 +377,9 @@ void state_close(struct state *state)
         return;
     sqlite3_finalize(state->put);
     sqlite3_finalize(state->del);
+    sqlite3_finalize(state->add);
+    sqlite3_finalize(state->add_address);
+    sqlite3_finalize(state->remove);
     sqlite3_close(state->db);
     free(state->path);
     free(state);

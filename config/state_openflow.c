@@ -25,14 +25,6 @@ static int give_up(struct state *state, int rc)
     return rc;
 }
 
-static int prepare(struct state *state, sqlite3_stmt **stmt, const char *sql, char **error)
-{
-    if (*stmt == NULL &&
-        sqlite3_prepare_v3(state->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
-        return state_db_error(state, "change rules", error);
-    return 0;
-}
-
 static int run(struct state *state, sqlite3_stmt *stmt, char **error)
 {
     int rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : state_db_error(state, "change rules", error);
@@ -48,8 +40,9 @@ int state_openflow_put(struct state *state, enum state_openflow kind, uint64_t i
     int rc = begin(state, error);
 
     if (rc == 0)
-        rc = prepare(state, &state->put, "INSERT OR REPLACE INTO openflow VALUES (?, ?, ?, ?)",
-                     error);
+        rc =
+            state_prepare(state, &state->put, "INSERT OR REPLACE INTO openflow VALUES (?, ?, ?, ?)",
+                          "change rules", error);
     if (rc == 0) {
         sqlite3_bind_int(state->put, 1, kind);
         sqlite3_bind_int64(state->put, 2, (int64_t)id);
@@ -65,7 +58,8 @@ int state_openflow_del(struct state *state, enum state_openflow kind, uint64_t i
     int rc = begin(state, error);
 
     if (rc == 0)
-        rc = prepare(state, &state->del, "DELETE FROM openflow WHERE kind = ? AND id = ?", error);
+        rc = state_prepare(state, &state->del, "DELETE FROM openflow WHERE kind = ? AND id = ?",
+                           "change rules", error);
     if (rc == 0) {
         sqlite3_bind_int(state->del, 1, kind);
         sqlite3_bind_int64(state->del, 2, (int64_t)id);
