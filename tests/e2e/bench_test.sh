@@ -34,7 +34,7 @@ record() {
 		-m 600 -l 0,1 -d '$plugin' --vdev 'net_gen0,rate=20000,$2' --vdev 'net_pcap0,tx_pcap=$1' -- -i --no-flush-rx \
 		--nb-cores=1 --total-num-mbufs=4096 <'$1.in'"
 	echo start >&6
-	wait_until 60 file_has "$1" 300000 || tail -n 20 "$1.log"
+	wait_until 60 file_has "$1" 600000 || tail -n 20 "$1.log"
 	echo quit >&6
 	wait_until 20 eval "! process_alive '$scratch/testpmd.pid'"
 	exec 6>&-
