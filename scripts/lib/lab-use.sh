@@ -17,15 +17,22 @@ in_ns() { # NODE CMD...
 	ip netns exec "$ns" "$@"
 }
 
-# Has each ToR a route to the pod, and the world both?
+# Has each ToR a route to each pod, and the world both? Usage: pod_known POD...
 pod_known() {
-	local v tor address
+	local v node pod address ways
 	for v in 4 6; do
-		address=$(lab pod ip "$1" $v)
-		for tor in tor0 tor1; do
-			[ -n "$(in_ns $tor ip -$v route show "$address" proto 200)" ] || return 1
+		for node in tor0 tor1; do
+			in_ns $node ip -$v route show proto 200 >"$scratch/routes-$node"
 		done
-		[ "$(in_ns world ip -$v route show "$address" | grep -c nexthop)" -eq 2 ] || return 1
+		in_ns world ip -o -$v route show >"$scratch/routes-world"
+		for pod in "$@"; do
+			address=$(lab pod ip "$pod" $v)
+			for node in tor0 tor1; do
+				grep -q "^$address " "$scratch/routes-$node" || return 1
+			done
+			ways=$(grep "^$address " "$scratch/routes-world" | grep -o nexthop | wc -l)
+			[ "$ways" -eq 2 ] || return 1
+		done
 	done
 }
 
