@@ -252,6 +252,17 @@ void cls_remove(struct classifier *cls, struct cls_rule *rule)
     note_change(cls);
 }
 
+// The order of the best rule for a packet of this one's.
+static uint64_t best_order(const struct classifier *cls, enum key_class class,
+                           const struct cls_rule *rule)
+{
+    const struct match_key *key = &rule->spec;
+    struct cls_rule *hit = NULL;
+
+    mask_set_lookup(&cls->all, class, UINT64_MAX - 1, &key, 1, &hit);
+    return hit ? hit->order : rule->order;
+}
+
 // Whether an acl would cost packets of the class less than the hash tables do but for `n_direct` of
 // them. One that is there stays a little longer. Where rules are many a build is slow, and has to
 // win more.
@@ -265,8 +276,8 @@ static bool acl_worth(const struct classifier *cls, enum key_class class, unsign
         return false;
     for (uint32_t i = 0; i < cls->all.n_rules; i += step)
         if (mask_table_has(cls->rules[i]->table, class)) {
-            tables +=
-                sieve_count(cls->all.sieve[class], &cls->rules[i]->spec, cls->rules[i]->order);
+            tables += sieve_count(cls->all.sieve[class], &cls->rules[i]->spec,
+                                  best_order(cls, class, cls->rules[i]));
             samples++;
         }
     if (!samples)

@@ -82,6 +82,20 @@ static struct cls_rule prefix_rule(unsigned i)
     return rule;
 }
 
+// The benchmark's prefixes (rules.py): all in one network.
+static struct cls_rule nested_rule(unsigned i)
+{
+    struct cls_rule rule = new_rule(i);
+    unsigned len = 16 + i % 17;
+
+    set_prefix(&rule.spec.fields.ip_dst, &rule.mask.fields.ip_dst,
+               0xac100000 + random_u32() % (1 << 20), len);
+    rule.spec.fields.ip_proto = IPPROTO_UDP;
+    rule.mask.fields.ip_proto = 0xff;
+    rule.order = (uint64_t)len << 32 | i;
+    return rule;
+}
+
 // The other side, and of one protocol.
 static struct cls_rule source_rule(unsigned i)
 {
@@ -293,10 +307,15 @@ int main(int argc, char **argv)
         const char *name;
         struct cls_rule (*make)(unsigned);
         unsigned limit;
-    } kinds[] = {{"exact", exact_rule, RULES_LIMIT},     {"prefix", prefix_rule, RULES_LIMIT},
-                 {"source", source_rule, RULES_LIMIT},   {"unordered", unordered_rule, RULES_LIMIT},
-                 {"prefix6", prefix6_rule, RULES_LIMIT}, {"node", node_rule, 10000},
-                 {"policy", policy_rule, 10000},         {"random", random_rule, 10000}};
+    } kinds[] = {{"exact", exact_rule, RULES_LIMIT},
+                 {"prefix", prefix_rule, RULES_LIMIT},
+                 {"nested", nested_rule, RULES_LIMIT},
+                 {"source", source_rule, RULES_LIMIT},
+                 {"unordered", unordered_rule, RULES_LIMIT},
+                 {"prefix6", prefix6_rule, RULES_LIMIT},
+                 {"node", node_rule, 10000},
+                 {"policy", policy_rule, 10000},
+                 {"random", random_rule, 10000}};
     cpu_set_t cpus;
 
     if (eal_start(1024) < 0)
