@@ -4,12 +4,11 @@
 import dataclasses
 import fnmatch
 import statistics
-import time
 
 from bench import cases, life, offered
 from bench import openflow as flows
 from bench import rules as policies
-from bench.run import Running, Sample
+from bench.run import Running, Sample, cycles, read
 
 # The share of its own capacity that a contender is offered where loss is counted.
 LOAD = 0.5
@@ -124,12 +123,12 @@ def openflow(setup, contenders, seconds, say):
                 singles = life.spread([1000 * t for t in switch.latencies(table, changed, 200)])
                 for rate in UPDATE_RATES:
                     running.send(case)
-                    still = offered.capacity(running.generator, seconds)
-                    before, start = running.generator.totals()[0], time.monotonic()
+                    still = Sample.take(contender, running.generator, setup, seconds).cycles
+                    before = read(contender, running.generator, setup)
                     done = switch.change(table, changed, rate, 2 * seconds)
-                    busy = ((running.generator.totals()[0] - before) / (time.monotonic() - start))
+                    busy = cycles(before, read(contender, running.generator, setup), setup)
                     row = {"rate": rate, "achieved": round(done), "single_ms": singles,
-                           "throughput": round(busy / still, 4)}
+                           "throughput": round(still / busy, 4)}
                     say(f"openflow {contender.name} {rate}/s: {row}")
                     yield {"measure": "openflow", "system": contender.name, **row}
 

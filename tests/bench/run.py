@@ -69,14 +69,19 @@ class Sample:
         if abs(sent / received - forwarded) > 0.05:
             raise RuntimeError(f"{contender.name} sent {sent} of {received} packets, and should "
                                f"have sent {forwarded:.0%}")
-        cycles = ran * setup.tsc_mhz / 1000 / received
-        return Sample(cycles, setup.tsc_mhz / cycles, ran / wall)
+        taken = cycles(before, after, setup)
+        return Sample(taken, setup.tsc_mhz / taken, ran / wall)
 
 
 def read(contender, generator, setup):
     received, sent = generator.totals()
     ran = sum(process.run_ns(pid, setup.cpus[1]) for pid in contender.pids())
     return time.monotonic_ns(), ran, received, sent
+
+
+def cycles(before, after, setup):
+    """For each packet received between two readings."""
+    return (after[1] - before[1]) * setup.tsc_mhz / 1000 / max(after[2] - before[2], 1)
 
 
 class Running:
