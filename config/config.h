@@ -11,12 +11,19 @@
 #define CONFIG_RANGES_MAX  64
 #define CONFIG_CPUS_MAX    64
 #define CONFIG_PEERS_MAX   8
+#define CONFIG_PREFER_MAX  16
 
 // One address family each; IPv4 is IPv4-mapped, its prefix_len 96 more.
 struct config_range {
     struct in6_addr subnet;
     uint8_t prefix_len;
     struct in6_addr gateway; // on the ToRs
+};
+
+// IPv4 is IPv4-mapped, its prefix_len 96 more.
+struct config_prefix {
+    struct in6_addr subnet;
+    uint8_t prefix_len;
 };
 
 // Of `netdev` and `devargs` exactly one is not "".
@@ -79,6 +86,8 @@ struct config {
     char openflow_key[256], openflow_certificate[256], openflow_ca[256]; // "": none
 
     enum config_offload offload;
+    unsigned n_offload_prefer;
+    struct config_prefix offload_prefer[CONFIG_PREFER_MAX]; // who goes first comes first
 
     char socket[108];      // control socket
     char socket_group[33]; // may read; "" for root's group

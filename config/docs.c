@@ -66,13 +66,19 @@ static void print_type(FILE *file, const struct schema_key *key)
         fprintf(file, ", at most %zu characters", key->size - 1);
 }
 
-static void print_row(FILE *file, const struct schema_key *key)
+// NULL: it is no list of plain values.
+static const struct schema_key *element_of(const struct schema_key *key)
 {
     char path[64];
-    const struct schema_key *element;
 
     snprintf(path, sizeof(path), "%s[]", key->path);
-    element = schema_find(path);
+    return schema_find(path);
+}
+
+static void print_row(FILE *file, const struct schema_key *key)
+{
+    const struct schema_key *element = element_of(key);
+
     fprintf(file, "| `%s` | ", key->path);
     if (element) {
         fprintf(file, "list of %u to %u: ", key->min, key->max);
@@ -103,7 +109,7 @@ void schema_print_docs(FILE *file)
         const struct schema_key *key = &schema[i];
         size_t n = strlen(key->path);
 
-        if (strpbrk(key->path, ".[") == NULL && key->kind != SCHEMA_VALUE) {
+        if (strpbrk(key->path, ".[") == NULL && key->kind != SCHEMA_VALUE && !element_of(key)) {
             top = false;
             fprintf(file, "\n## %s\n\n%s", key->path, key->doc);
             if (key->kind == SCHEMA_LIST)

@@ -30,6 +30,15 @@ const struct schema_key schema[] = {
      FIELD(config.offload),
      .doc = "Whether rules go into the NIC too: `auto` puts in what the NIC takes and forwards the "
             "rest in software; with `require` an attachment whose rules the NIC refuses fails."},
+    {.path = "offload_prefer",
+     .min = 1,
+     .max = CONFIG_PREFER_MAX,
+     LIST_OF(config.offload_prefer, config.n_offload_prefer),
+     .doc = "Which pods go first where a NIC has no room for all: those with an address in the "
+            "first of these, then in the second, and so on, then all others; among equals those "
+            "that were attached first. Whoever has no room is in software as a whole, and moves "
+            "in when others leave."},
+    {.path = "offload_prefer[]", .type = &value_prefix, .size = sizeof(struct config_prefix)},
     {.path = "state",
      .type = &value_path,
      .fallback = "/var/lib/sluice/state.db",

@@ -21,8 +21,8 @@ struct value_type {
 };
 
 extern const struct value_type value_integer, value_bool, value_choice, value_word, value_netdev,
-    value_devargs, value_name, value_path, value_mac, value_address, value_subnet, value_listener,
-    value_controller;
+    value_devargs, value_name, value_path, value_mac, value_address, value_subnet, value_prefix,
+    value_listener, value_controller;
 
 // Where the file's values go; icmp_source is sorted by family once it is read.
 struct node_file {

@@ -224,11 +224,36 @@ static bool set_address(const struct schema_key *key, void *field, const char *t
     return true;
 }
 
+// false: it has bits behind the prefix length; *network is without them.
+static bool mask_prefix(const struct in6_addr *ip, uint8_t prefix_len, struct in6_addr *network)
+{
+    *network = in6addr_any;
+    for (unsigned bit = 0; bit < prefix_len; bit++)
+        network->s6_addr[bit / 8] |= ip->s6_addr[bit / 8] & (0x80 >> bit % 8);
+    return memcmp(ip, network, sizeof(*ip)) == 0;
+}
+
+static bool set_prefix(const struct schema_key *key, void *field, const char *text,
+                       char why[WHY_SIZE])
+{
+    struct config_prefix *prefix = field;
+    struct in6_addr ip;
+    char buf[ADDRESS_TEXT];
+
+    (void)key;
+    if (address_parse_prefix(text, &ip, &prefix->prefix_len) < 0)
+        return refuse(why, "is no prefix; write it like 10.1.10.0/24, 10.1.10.5/32 or fd00:1::/64");
+    if (!mask_prefix(&ip, prefix->prefix_len, &prefix->subnet))
+        return refuse(why, "has host bits set; write %s",
+                      address_format_prefix(&prefix->subnet, prefix->prefix_len, buf));
+    return true;
+}
+
 static bool set_subnet(const struct schema_key *key, void *field, const char *text,
                        char why[WHY_SIZE])
 {
     struct config_range *range = (void *)((char *)field - offsetof(struct config_range, subnet));
-    struct in6_addr ip, network = {0};
+    struct in6_addr ip, network;
     uint8_t prefix_len, min;
     char buf[ADDRESS_TEXT];
 
@@ -239,9 +264,7 @@ static bool set_subnet(const struct schema_key *key, void *field, const char *te
     if (prefix_len < min || prefix_len > 127)
         return refuse(why, "is no size for a range; write a prefix length of %s",
                       min == 16 ? "16 to 127" : "8 to 31");
-    for (unsigned bit = 0; bit < prefix_len; bit++)
-        network.s6_addr[bit / 8] |= ip.s6_addr[bit / 8] & (0x80 >> bit % 8);
-    if (memcmp(&ip, &network, sizeof(ip)) != 0)
+    if (!mask_prefix(&ip, prefix_len, &network))
         return refuse(why, "has host bits set; write %s",
                       address_format_prefix(&network, prefix_len, buf));
     if (!is_routable(&network))
@@ -263,6 +286,7 @@ const struct value_type value_path = {"absolute path", false, set_path};
 const struct value_type value_mac = {"MAC address", false, set_mac};
 const struct value_type value_address = {"IP address", false, set_address};
 const struct value_type value_subnet = {"subnet", false, set_subnet};
+const struct value_type value_prefix = {"prefix", false, set_prefix};
 const struct value_type value_listener = {"`ptcp:PORT[:ADDRESS]` or `pssl:...`", false,
                                           set_listener};
 const struct value_type value_controller = {"`tcp:ADDRESS:PORT` or `ssl:...`", false,

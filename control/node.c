@@ -288,7 +288,7 @@ static int start(struct node *node, char **error)
         return err;
     }
     node->netdevs = true;
-    rules_init(config->offload, config->mtu);
+    rules_init(config);
     nic_rules_init();
     // The operator's rules before any port: no packet goes by others.
     err = openflow_open(config, node->state, error);

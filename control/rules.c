@@ -16,6 +16,8 @@
 
 VLOG_DEFINE_THIS_MODULE(rules);
 
+static_assert(CONFIG_PREFER_MAX <= OFFLOAD_PREFER_MAX, "the engine takes them all");
+
 // How long a detach waits for a NIC to let go, and an attach for it to take, where it must.
 #define REMOVE_MS  200
 #define REQUIRE_MS 2000
@@ -63,8 +65,9 @@ const char *rules_nic(const struct rule *rule)
     return "no: the NIC was not told of it";
 }
 
-void rules_init(enum config_offload mode, unsigned mtu)
+void rules_init(const struct config *config)
 {
+    struct offload_prefix prefer[CONFIG_PREFER_MAX];
     static const enum offload_mode modes[] = {
         [CONFIG_OFFLOAD_OFF] = OFFLOAD_OFF,
         [CONFIG_OFFLOAD_AUTO] = OFFLOAD_AUTO,
@@ -72,9 +75,13 @@ void rules_init(enum config_offload mode, unsigned mtu)
     };
     int err;
 
-    offload_mode = mode;
-    node_mtu = mtu;
-    offload_init(modes[mode], offload_port);
+    offload_mode = config->offload;
+    node_mtu = config->mtu;
+    offload_init(modes[config->offload], offload_port);
+    for (unsigned i = 0; i < config->n_offload_prefer; i++)
+        prefer[i] = (struct offload_prefix){.subnet = config->offload_prefer[i].subnet,
+                                            .length = config->offload_prefer[i].prefix_len};
+    offload_prefer(prefer, config->n_offload_prefer);
     err = offload_start();
     if (err)
         VLOG_WARN("rules go into the NIC in the control thread error=%s", ovs_strerror(-err));

@@ -17,8 +17,9 @@ struct held_rule {
     struct offload_rule *offload;
 };
 
-// offload: require makes rules_add fail for a rule that cannot be in the NIC. `mtu`: the node's.
-void rules_init(enum config_offload mode, unsigned mtu);
+// By the node's `offload`, `offload_prefer` and `mtu`. offload: require makes rules_add fail for a
+// rule that cannot be in the NIC.
+void rules_init(const struct config *config);
 // Takes all rules out of the NIC and forgets them. The software's go with dp_fini, all at once.
 void rules_fini(void);
 // -ENOTSUP: `offload: require` and the NIC does not take it. Else what dp_rule_add says.

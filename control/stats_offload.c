@@ -66,22 +66,20 @@ static struct json *describe(const struct held_rule *held)
     return rule;
 }
 
-static struct json *audit(void)
+static struct json *audit(const struct offload_status *status)
 {
     struct json *object = json_object_create();
-    struct offload_status status;
 
-    offload_status(&status);
-    put_integer(object, "created", status.created);
-    put_integer(object, "destroyed", status.destroyed);
-    put_integer(object, "refused", status.refused);
-    put_integer(object, "rounds", status.audits);
-    put_integer(object, "cpu_us", status.audit_us);
-    put_integer(object, "lost", status.lost);
-    put_integer(object, "altered", status.altered);
-    put_integer(object, "extra", status.extra);
-    put_integer(object, "resets", status.resets);
-    put_text(object, "last_event", status.last_event);
+    put_integer(object, "created", status->created);
+    put_integer(object, "destroyed", status->destroyed);
+    put_integer(object, "refused", status->refused);
+    put_integer(object, "rounds", status->audits);
+    put_integer(object, "cpu_us", status->audit_us);
+    put_integer(object, "lost", status->lost);
+    put_integer(object, "altered", status->altered);
+    put_integer(object, "extra", status->extra);
+    put_integer(object, "resets", status->resets);
+    put_text(object, "last_event", status->last_event);
     return object;
 }
 
@@ -92,7 +90,8 @@ static struct json *nics(void)
     char driver[32];
     unsigned n;
 
-    for (unsigned nic = 0; (n = offload_capabilities(nic, driver, list, OFFLOAD_CAPABILITIES_MAX)); nic++) {
+    for (unsigned nic = 0; (n = offload_capabilities(nic, driver, list, OFFLOAD_CAPABILITIES_MAX));
+         nic++) {
         struct json *object = json_object_create(), *capabilities = json_array_create_empty();
 
         for (unsigned i = 0; i < n; i++) {
@@ -113,6 +112,7 @@ static struct json *nics(void)
 struct json *stats_offload(void)
 {
     struct json *result = json_object_create(), *list = json_array_create_empty();
+    struct offload_status status;
     size_t n;
     struct held_rule **rules = rules_sorted(true, &n);
 
@@ -121,7 +121,9 @@ struct json *stats_offload(void)
     free(rules);
     json_object_put(result, "rules", list);
     put_text(result, "mode", stats_offload_mode());
-    json_object_put(result, "audit", audit());
+    offload_status(&status);
+    put_integer(result, "pods_without_room", status.pods_out);
+    json_object_put(result, "audit", audit(&status));
     json_object_put(result, "nics", nics());
     return result;
 }

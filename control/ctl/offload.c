@@ -32,6 +32,9 @@ static void print_status(const struct json *offload)
         node->data = (void *)((uintptr_t)node->data + 1);
     }
     printf("mode %s, %zu of %zu rules in the NIC\n", value_string(offload, "mode"), in_nic, n);
+    if (value_number(offload, "pods_without_room"))
+        printf("the NIC is full: %" PRIu64 " pods are in software until others leave\n",
+               value_number(offload, "pods_without_room"));
 
     sorted = shash_sort(&reasons);
     for (size_t i = 0; i < shash_count(&reasons); i++) {

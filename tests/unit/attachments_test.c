@@ -98,6 +98,12 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     (void)port_of;
 }
 
+void offload_prefer(const struct offload_prefix *list, unsigned n)
+{
+    (void)list;
+    (void)n;
+}
+
 int offload_start(void)
 {
     return 0;
@@ -263,7 +269,7 @@ static int setup(void **unused)
     in_nic = false;
     netdev_there = true;
     netdev_ifindex = 7;
-    rules_init(config.offload, config.mtu);
+    rules_init(&config);
     unlink(state_path);
     open_all();
     return 0;
@@ -341,7 +347,9 @@ static void test_required_offload_refused_by_the_nic(void **unused)
     struct attachment a = request("c1", "v1", "10.1.10.5");
 
     (void)unused;
-    rules_init(CONFIG_OFFLOAD_REQUIRE, config.mtu);
+    config.offload = CONFIG_OFFLOAD_REQUIRE;
+    rules_init(&config);
+    config.offload = CONFIG_OFFLOAD_AUTO;
     refused(&a, FAULT_not_offloaded);
     is_empty();
     in_nic = true;

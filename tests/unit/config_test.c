@@ -144,11 +144,17 @@ static void every_key_has_its_effect(void **state)
                                  "  tls_key: /k\n"
                                  "  tls_certificate: /crt\n"
                                  "  tls_ca: /ca\n"
+                                 "offload_prefer: [10.1.0.1/32, 'fd00:1::/64']\n"
                                  "socket: {path: /c, group: adm}\n");
 
     (void)state;
     assert_int_equal(config.mtu, 9000);
     assert_int_equal(config.offload, CONFIG_OFFLOAD_REQUIRE);
+    assert_int_equal(config.n_offload_prefer, 2);
+    assert_address(&config.offload_prefer[0].subnet, "10.1.0.1");
+    assert_int_equal(config.offload_prefer[0].prefix_len, 128);
+    assert_address(&config.offload_prefer[1].subnet, "fd00:1::");
+    assert_int_equal(config.offload_prefer[1].prefix_len, 64);
     assert_string_equal(config.state, "/s");
     assert_string_equal(config.log_level, "dbg");
     assert_int_equal(config.n_uplinks, 2);
@@ -250,10 +256,10 @@ static const struct {
 
     // Keys
     {LEAST "mtv: 9000\n", "f:3: mtv: 9000: is no key here; did you mean mtu?"},
-    {LEAST "colour: red\n",
-     "f:3: colour: red: is no key here; write one of mtu, offload, state, log, uplinks, ranges, "
-     "host, router, workers, memory, gateway_probe, announce, openflow, "
-     "socket"},
+    {LEAST "colour: red\n", "f:3: colour: red: is no key here; write one of mtu, offload, "
+                            "offload_prefer, state, log, uplinks, ranges, "
+                            "host, router, workers, memory, gateway_probe, announce, openflow, "
+                            "socket"},
     {"uplinks: [{netdve: eth0}]\n" RANGES,
      "f:1: uplinks[0].netdve: eth0: is no key here; did you mean netdev?\n"
      "f:1: uplinks[0]: (missing): has no device; add netdev (a kernel netdev) or devargs (a DPDK "
@@ -266,10 +272,10 @@ static const struct {
      "f:4: workers: (mapping): is there twice; delete this or the one in line 3"},
     {LEAST "? [a, b]\n: c\n",
      "f:3: (file): (list): is no key; write a plain word before the colon"},
-    {LEAST "<<: {mtu: 1500}\n",
-     "f:3: <<: (mapping): is no key here; write one of mtu, offload, state, log, uplinks, ranges, "
-     "host, router, workers, memory, gateway_probe, announce, openflow, "
-     "socket"},
+    {LEAST "<<: {mtu: 1500}\n", "f:3: <<: (mapping): is no key here; write one of mtu, offload, "
+                                "offload_prefer, state, log, uplinks, ranges, "
+                                "host, router, workers, memory, gateway_probe, announce, openflow, "
+                                "socket"},
     {RANGES, "f:1: uplinks: (missing): is required; add it"},
     {UPLINKS, "f:1: ranges: (missing): is required; add it"},
     {UPLINKS "ranges:\n  - subnet: 10.1.10.0/24\n",
@@ -386,6 +392,11 @@ static const struct {
      "f:2: ranges[0].subnet: 10.1.10.7/24: has host bits set; write 10.1.10.0/24"},
     {UPLINKS "ranges: [{subnet: 'fd00:1::1/64', gateway: 'fd00:1::1'}]\n",
      "f:2: ranges[0].subnet: fd00:1::1/64: has host bits set; write fd00:1::/64"},
+    {LEAST "offload_prefer: [10.1.10.5]\n",
+     "f:3: offload_prefer[0]: 10.1.10.5: is no prefix; write it like 10.1.10.0/24, 10.1.10.5/32 or "
+     "fd00:1::/64"},
+    {LEAST "offload_prefer: [10.1.10.5/24]\n",
+     "f:3: offload_prefer[0]: 10.1.10.5/24: has host bits set; write 10.1.10.0/24"},
     {UPLINKS "ranges: [{subnet: 10.1.10.0, gateway: 10.1.10.1}]\n",
      "f:2: ranges[0].subnet: 10.1.10.0: is not a subnet; write it like 10.1.10.0/24 or "
      "fd00:1::/64"},
