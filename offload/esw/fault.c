@@ -210,9 +210,12 @@ void esw_fault_alter_now(struct esw_faults *faults, struct esw_program *program,
     struct esw_op *op = &program->ops[program->n_ops - 1];
 
     faults->n_altered++;
-    // The last action is the worst to have wrong: another port, or none.
+    // The last action is the worst to have wrong: another port, none, or one instead of none.
     if (op->type == ESW_OP_TO_WIRE_OR_VF)
         op->port = (uint16_t)((op->port + 1u + esw_fault_random(faults, n_ports - 1)) % n_ports);
+    else if (op->type == ESW_OP_DROP)
+        *op = (struct esw_op){.type = ESW_OP_TO_WIRE_OR_VF,
+                              .port = (uint16_t)esw_fault_random(faults, n_ports)};
     else
         op->type = ESW_OP_DROP;
 }

@@ -92,13 +92,16 @@ static int open_pcap(struct esw_player *player, const char *paths)
     return ret;
 }
 
+#define ADDRESSES 65536
+#define FLOWS_MAX 1000000 // with other source ports, too
+
 static int make_frame(struct esw_player *player, const char *flows, const uint8_t mac[6])
 {
     char *end;
     unsigned long n = strtoul(flows, &end, 10);
     struct generated *frame = &player->frame;
 
-    if (end == flows || *end || n < 1 || n > 65536)
+    if (end == flows || *end || n < 1 || n > FLOWS_MAX)
         return -EINVAL;
     player->flows = (uint32_t)n;
     memcpy(&frame->eth.src_addr, mac, 6);
@@ -109,7 +112,7 @@ static int make_frame(struct esw_player *player, const char *flows, const uint8_
     frame->ip.time_to_live = 64;
     frame->ip.next_proto_id = IPPROTO_UDP;
     frame->ip.src_addr = RTE_BE32(RTE_IPV4(198u, 18, 0, 1));
-    frame->udp.src_port = frame->udp.dst_port = RTE_BE16(9); // discard, RFC 863
+    frame->udp.dst_port = RTE_BE16(9); // discard, RFC 863
     frame->udp.dgram_len = rte_cpu_to_be_16(sizeof(frame->udp) + sizeof(frame->payload));
     return 0;
 }
@@ -164,7 +167,8 @@ uint32_t esw_player_next(struct esw_player *player, uint8_t *frame, uint32_t siz
         return read_frame(player, frame, size);
     if (!player->flows)
         return 0;
-    made->ip.dst_addr = rte_cpu_to_be_32(RTE_IPV4(198u, 19, 0, 1) + player->next);
+    made->ip.dst_addr = rte_cpu_to_be_32(RTE_IPV4(198u, 19, 0, 1) + player->next % ADDRESSES);
+    made->udp.src_port = rte_cpu_to_be_16((uint16_t)(9 + player->next / ADDRESSES));
     made->ip.hdr_checksum = 0;
     made->ip.hdr_checksum = rte_ipv4_cksum(&made->ip);
     player->next = (player->next + 1) % player->flows;

@@ -140,7 +140,7 @@ static void test_generator(void **state)
 
 static void test_refusals(void **state)
 {
-    static const char *const wires[] = {"gen:0", "gen:x", "gen:70000", "pcap:/nonexistent"};
+    static const char *const wires[] = {"gen:0", "gen:x", "gen:1000001", "pcap:/nonexistent"};
     char devargs[128];
     FILE *file = fopen(in_path, "w");
 

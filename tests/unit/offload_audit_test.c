@@ -225,11 +225,12 @@ static void test_counts_add_up(void **state)
     offload_remove(guard);
 }
 
-// 20,000 rules: what of a CPU the looks take, by the times that they leave between them.
+// 20,000 rules: what of a CPU the looks take. However slow this machine is, the longer look leaves
+// 27 times its own time to others.
 static void test_share_of_a_cpu(void **state)
 {
-    struct offload_status before, after;
-    uint64_t now, next = 0;
+    struct offload_status before, dumped, after;
+    uint64_t now, next;
 
     (void)state;
     for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
@@ -240,14 +241,14 @@ static void test_share_of_a_cpu(void **state)
     now = engine_now();
     audit_turn();
     next = engine.nics[0].next_dump - now;
+    offload_status(&dumped);
     do {
         audit_turn();
         offload_status(&after);
     } while (after.audits == before.audits);
     print_message("a look at 20,000 rules: %lu us of CPU, one each %lu ms\n",
                   after.audit_us - before.audit_us, next / 1000000);
-    // Each of the two looks leaves 27 times its own time to others; others' noise is in this, too.
-    assert_true((after.audit_us - before.audit_us) * 1000 * 10 < next);
+    assert_true((dumped.audit_us - before.audit_us) * 1000 * 20 < next);
     for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
         offload_remove(rules[i]);
 }
