@@ -45,8 +45,8 @@ static uint16_t find_ethdev(const char *devargs)
     return found;
 }
 
-// Makes a virtual device, as rte_dev_probe does, which has the bus look up every name that it has in
-// the list of all: with 1,000 of them that took 7 ms. -ENOTSUP: it is a device of another bus.
+// Makes a virtual device, as rte_dev_probe does, which has the bus look up every name that it has
+// in the list of all: with 1,000 of them that took 7 ms. -ENOTSUP: it is a device of another bus.
 static int make_vdev(const char *devargs)
 {
     struct rte_devargs parsed;
