@@ -319,7 +319,10 @@ static void any_actions(struct rule *rule)
         break;
     case 8:
     case 9:
-        // More often what NICs can do.
+        // More often what NICs can do, and many packets hit.
+        if (rule->match.mask.eth_type && often(60))
+            rule->match = (struct match){.spec.eth_type = rule->match.spec.eth_type,
+                                         .mask.eth_type = rule->match.mask.eth_type};
         if (often(80))
             rule->match.in_port = (uint16_t)(port % PORTS + 1);
         if (rule->match.mask.eth_type && !rule->match.mask.ip_proto && often(80)) {
@@ -440,8 +443,7 @@ static void install(const struct set *set, enum config_offload mode)
 {
     char *error = NULL;
 
-    config.offload = mode;
-    rules_init(&config);
+    rules_init(mode, config.mtu);
     nic_rules_init();
     nic_rules_uplink(0, UPLINK0, &node);
     nic_rules_uplink(1, UPLINK1, &node);
