@@ -140,6 +140,9 @@ check "dropped: a does not reach b" no_pings a "$b4"
 check_equal "... counted by the rule" "$(counted "icmp")" 3
 check_equal "... sluicectl rules shows it" \
 	"$(lab ctl --json rules | jq -c '.rules[] | select(.owner == "openflow") | [.table, .actions, .packets]')" '["policy0","drop",3]'
+check_equal "... sluicectl status how the table is compiled" \
+	"$(lab ctl --json status | jq -c '.openflow.tables[0] | [.table, .structure, .compiling, .refused_bytes]')" '[0,"exact",false,0]'
+check "... in words, too" eval 'lab ctl status | grep -qE "^table 0 +[0-9]+ rules?, exact, [0-9.]+ MiB$"'
 check "... and sluice/dump-rules" eval 'ovs-appctl -t "$run/sluiced.ctl" sluice/dump-rules | grep -q "^table=policy0, priority=10, .*n_packets=3"'
 check_equal "... and as a drop" "$(($(drops policy) - before))" 3
 check "... nobody else is concerned" eval 'pings c "$b4" && pings a $world4'

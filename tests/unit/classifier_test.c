@@ -253,6 +253,57 @@ static void keeps_a_large_mask_out_of_the_acl(void **state)
     cls_free(cls);
 }
 
+// Prefixes of one network, the longest first: they come and go in place.
+static void changes_prefixes_without_a_build(void **state)
+{
+    static struct cls_rule rules[3000], *all[RTE_DIM(rules)];
+    struct classifier *cls = new_classifier();
+    struct classifier_stats stats;
+    unsigned n = RTE_DIM(rules);
+
+    (void)state;
+    cls_acl_worth = 80;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned len = 16 + i % 17;
+
+        rules[i].order = (uint64_t)len << 32 | i;
+        rules[i].remove_version = UINT64_MAX;
+        rules[i].spec.fields.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+        rules[i].mask.fields.eth_type = 0xffff;
+        match_ip(&rules[i].spec.fields.ip_dst, &rules[i].mask.fields.ip_dst,
+                 172u << 24 | 16u << 16 | random_below(1 << 20), len);
+        rules[i].spec.fields.ip_src = mapped(0);
+        memset(&rules[i].mask.fields.ip_src, 0xff, 12);
+        insert(cls, &rules[i]);
+        all[i] = &rules[i];
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < 400; i++)
+            if (cls_poll(cls))
+                nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        for (unsigned i = 0; i < 2 * CLS_BURST; i++) {
+            struct match_key key = packet(1, 172u << 24 | 16u << 16 | random_below(1 << 20), 0);
+            const struct match_key *at = &key;
+            struct cls_rule *hit;
+
+            cls_lookup(cls, 0, &at, 1, &hit);
+            assert_ptr_equal(hit, expected(all, n, 0, &key));
+        }
+        for (unsigned i = round; i < n; i += 2) {
+            cls_remove(cls, &rules[i]);
+            rules[i].order = rules[i].order >> 32 << 32 | (n * (round + 1) + i);
+            insert(cls, &rules[i]);
+        }
+    }
+    cls_stats(cls, &stats);
+    assert_string_equal(stats.structure, "hash");
+    assert_int_equal(stats.builds, 0);
+    assert_false(stats.compiling);
+    for (unsigned i = 0; i < n; i++)
+        cls_remove(cls, &rules[i]);
+    cls_free(cls);
+}
+
 static void says_what_it_is(void **state)
 {
     struct classifier *cls = new_classifier();
@@ -401,6 +452,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_a_list_finds),
         cmocka_unit_test(keeps_a_large_mask_out_of_the_acl),
+        cmocka_unit_test(changes_prefixes_without_a_build),
         cmocka_unit_test(says_what_it_is),
         cmocka_unit_test(keeps_to_its_budget),
         cmocka_unit_test(shares_its_budget),
