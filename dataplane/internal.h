@@ -215,7 +215,7 @@ void forward_table_memory(struct dp_memory *memory);
 // to.
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n);
 // The same for one frame that was parsed before as something else, and counted then.
-void parse_again(struct worker *w, struct burst *b, struct rte_mbuf *m);
+void parse_again(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf *m);
 // Is the IPv4 or IPv6 header (`type`) at offset l3 sound, and the transport header that follows it
 // there? Sets p->l3_len. Returns DROP_N, or what is wrong.
 enum drop_reason parse_ip(const struct rte_mbuf *m, unsigned l3, rte_be16_t type, struct packet *p);

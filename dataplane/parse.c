@@ -316,7 +316,8 @@ void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned 
     parse_frames(w, b, mbufs, n);
 }
 
-void parse_again(struct worker *w, struct burst *b, struct rte_mbuf *m)
+void parse_again(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf *m)
 {
+    b->port = port;
     parse_frames(w, b, &m, 1);
 }

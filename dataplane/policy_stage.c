@@ -173,9 +173,8 @@ void policy_bypass(struct worker *w, struct port *port, struct rte_mbuf *m)
     uint64_t version = w->policy_version;
     struct burst b;
 
-    b.port = port;
     w->policy_version = 0;
-    parse_again(w, &b, m);
+    parse_again(w, &b, port, m);
     if (port->guarded) {
         guard4(w, &b);
         guard6(w, &b);
