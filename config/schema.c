@@ -264,8 +264,10 @@ const struct schema_key schema[] = {
      .min = 1,
      .max = 65536,
      FIELD(config.openflow_memory_mb),
-     .doc = "The most that the compiled tables take. A rule for which there is no room is refused "
-            "(`OFPFMFC_TABLE_FULL`)."},
+     .doc =
+         "The most that all compiled tables take together; while one is compiled, a build takes "
+         "up to four times as much of the machine's memory. A rule for which there is no room is "
+         "refused (`OFPFMFC_TABLE_FULL`)."},
     {.path = "openflow.listeners",
      .min = 1,
      .max = CONFIG_PEERS_MAX,
