@@ -5,8 +5,9 @@
 run=/run/sluice-lab-$SLUICE_LAB_PREFIX
 world4=10.9.0.1 world6=fd00:9::1
 
+# Without our fd 3, where messages go: what goes on running would keep a pipe open.
 lab() {
-	"$top/scripts/lab" "$@"
+	"$top/scripts/lab" "$@" 3>&-
 }
 
 # What `lab exec` does, without a shell of its own for each of a test's hundred calls.
@@ -53,7 +54,7 @@ tor_sent() {
 
 # Starts a UDP echo server on port 7777 of a node.
 echo_server() {
-	in_ns "$1" "$top/scripts/lib/udp-probe" serve 7777 >/dev/null 2>&1 &
+	in_ns "$1" "$top/scripts/lib/udp-probe" serve 7777 >/dev/null 2>&1 3>&- &
 	disown
 	wait_until 10 udp_port_open "$1" 7777
 }
