@@ -443,7 +443,8 @@ static void install(const struct set *set, enum config_offload mode)
 {
     char *error = NULL;
 
-    rules_init(mode, config.mtu);
+    config.offload = mode;
+    rules_init(&config);
     nic_rules_init();
     nic_rules_uplink(0, UPLINK0, &node);
     nic_rules_uplink(1, UPLINK1, &node);
