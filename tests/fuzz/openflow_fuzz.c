@@ -237,7 +237,7 @@ static unsigned find_messages(const uint8_t *data, size_t size, size_t at[MESSAG
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     static uint8_t body[UINT16_MAX];
-    size_t at[MESSAGES_MAX + 1], old, new;
+    size_t at[MESSAGES_MAX + 1], old, new, room;
     unsigned n = find_messages(data, size, at), i;
 
     if (n == 0 || seed % 8 == 0)
@@ -246,8 +246,11 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     if (seed / 8 / MESSAGES_MAX % 8 == 0)
         LLVMFuzzerMutate(data + at[i], 2, 2);
     old = at[i + 1] - at[i] - 8;
+    room = RTE_MIN(old + max_size - size, sizeof body - 8);
+    if (room == 0)
+        return LLVMFuzzerMutate(data, size, max_size); // which makes a byte of nothing
     memcpy(body, data + at[i] + 8, old);
-    new = LLVMFuzzerMutate(body, old, RTE_MIN(old + max_size - size, sizeof body - 8));
+    new = LLVMFuzzerMutate(body, old, room);
     memmove(data + at[i] + 8 + new, data + at[i + 1], size - at[i + 1]);
     memcpy(data + at[i] + 8, body, new);
     data[at[i] + 2] = (uint8_t)((8 + new) >> 8);
