@@ -9,6 +9,7 @@
 #include "hash.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/ofp-group.h"
+#include "openvswitch/ofp-msgs.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/vlog.h"
 #include "util.h"
@@ -95,6 +96,22 @@ static enum ofperr refusal(int err)
     }
 }
 
+// A group is stored as the message that makes it, so there must be one. ofproto checks groups where
+// a message has all their buckets, not where some are inserted or removed.
+static enum ofperr check_message(const struct ofgroup *group)
+{
+    struct ofpbuf *message = group_encode(group);
+    struct ofputil_group_mod mod;
+    enum ofperr error;
+
+    ofpmsg_update_length(message);
+    error = ofputil_decode_group_mod(message->data, &mod);
+    if (!error)
+        ofputil_uninit_group_mod(&mod);
+    ofpbuf_delete(message);
+    return error;
+}
+
 enum ofperr openflow_group_construct(struct ofgroup *group)
 {
     static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
@@ -106,6 +123,8 @@ enum ofperr openflow_group_construct(struct ofgroup *group)
     if (group->props.selection_method[0] != '\0')
         return OFPERR_OFPBPC_BAD_VALUE;
     error = translate_buckets(group, &buckets, &n);
+    if (!error)
+        error = check_message(group);
     if (!error)
         error = refusal(
             dp_group_check(group->group_id, (enum dp_group_type)group->type, buckets, n, &reason));

@@ -73,6 +73,9 @@ void transaction_touch(void);
 // Between begin and end nothing is published.
 void transaction_batch_begin(void);
 void transaction_batch_end(void);
+// Ends a batch with nothing made visible: what it changed is, with what a switch opened later
+// changes.
+void transaction_batch_keep(void);
 // Waits until all workers forward by every change, and all is on disk. False: it is not on disk.
 bool transaction_sync(void);
 // Writes what is due.

@@ -196,6 +196,7 @@ void openflow_close(void)
         for (int i = 0; i < 16; i++)
             ovsrcu_quiesce();
         openflow_switch = NULL;
+        transaction_batch_keep(); // packets go on by the rules to the end
     }
     groups_close();
     meters_close();

@@ -65,6 +65,11 @@ void transaction_batch_end(void)
     publish();
 }
 
+void transaction_batch_keep(void)
+{
+    batches--;
+}
+
 bool transaction_sync(void)
 {
     publish();

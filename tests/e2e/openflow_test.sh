@@ -200,6 +200,9 @@ of mod-flows "$switch" "icmp,nw_dst=$b4,actions=group:3"
 check "select" pings a "$b4"
 of -O OpenFlow15 insert-buckets "$switch" "group_id=3,command_bucket_id=last,bucket=bucket_id:9,weight:1,normal"
 check "insert-buckets" eval 'of -O OpenFlow15 dump-groups "$switch" 3 | grep -q "bucket_id:9"'
+of add-group "$switch" "group_id=4,type=indirect,bucket=normal"
+check "a second bucket of an indirect group is refused" fails OFPGMFC_INVALID_GROUP \
+	of -O OpenFlow15 insert-buckets "$switch" "group_id=4,command_bucket_id=last,bucket=bucket_id:9,drop"
 of del-groups "$switch" group_id=3
 check_equal "deleting a group deletes its flows" "$(flows)" ""
 clean
