@@ -16,12 +16,17 @@ bool gateway_probed(struct gateway *gateway, unsigned probe_misses)
     return stopped;
 }
 
-bool gateway_answered(struct gateway *gateway, const struct rte_ether_addr *mac, bool solicited)
+bool gateway_answered(struct gateway *gateway, const struct rte_ether_addr *mac, bool solicited,
+                      long long now_ms)
 {
-    bool changed = !gateway->known || !rte_is_same_ether_addr(&gateway->mac, mac);
+    bool changed = !gateway->known || (!rte_is_same_ether_addr(&gateway->mac, mac) &&
+                                       now_ms - gateway->changed_ms >= GATEWAY_HOLD_MS);
 
-    gateway->known = true;
-    gateway->mac = *mac;
+    if (changed) {
+        gateway->known = true;
+        gateway->mac = *mac;
+        gateway->changed_ms = now_ms;
+    }
     if (solicited && gateway->waiting) {
         changed |= !gateway->answers;
         gateway->answers = true;

@@ -20,6 +20,10 @@
 
 VLOG_DEFINE_THIS_MODULE(uplinks);
 
+// A line a second for what a hostile neighbour of a ToR can make happen, after one for each gateway
+// and uplink.
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, CONFIG_UPLINKS_MAX *CONFIG_RANGES_MAX);
+
 // The links of devices without a kernel netdev are asked for this often.
 #define LINK_POLL_MS 100
 // An uplink that could not be opened is tried again after this long.
@@ -318,13 +322,13 @@ void uplinks_punt(const struct dp_punt *punt, long long now_ms)
         bool before = gateway->answers;
 
         if (!IN6_ARE_ADDR_EQUAL(&answer.address, &config->ranges[r].gateway) ||
-            !gateway_answered(gateway, &answer.mac, answer.solicited))
+            !gateway_answered(gateway, &answer.mac, answer.solicited, now_ms))
             continue;
         map_update();
         char range[ADDRESS_TEXT], mac[ADDRESS_TEXT];
-        VLOG_INFO("gateway learned uplink=%s range=%s mac=%s answers=%s", uplinks[i].device->name,
-                  range_text(r, range), mac_format(answer.mac.addr_bytes, mac),
-                  gateway->answers ? "yes" : "no");
+        VLOG_INFO_RL(&rl, "gateway learned uplink=%s range=%s mac=%s answers=%s",
+                     uplinks[i].device->name, range_text(r, range),
+                     mac_format(answer.mac.addr_bytes, mac), gateway->answers ? "yes" : "no");
         // A ToR that answers again may have forgotten, or never have heard, who is here.
         if (gateway->answers && !before)
             announce_range(i, r, now_ms);

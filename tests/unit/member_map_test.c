@@ -204,7 +204,7 @@ static void test_gateway_stops_answering_after_so_many_misses(void **state)
 
     (void)state;
     assert_false(gateway_probed(&gateway, 3));
-    assert_true(gateway_answered(&gateway, &mac_a, true));
+    assert_true(gateway_answered(&gateway, &mac_a, true, 0));
     assert_true(gateway.answers);
     assert_false(gateway_probed(&gateway, 3)); // the first that will be missed
     assert_false(gateway_probed(&gateway, 3));
@@ -213,7 +213,7 @@ static void test_gateway_stops_answering_after_so_many_misses(void **state)
     assert_true(gateway_probed(&gateway, 3)); // three are missed now
     assert_false(gateway.answers);
     assert_false(gateway_probed(&gateway, 3)); // is told once
-    assert_true(gateway_answered(&gateway, &mac_a, true));
+    assert_true(gateway_answered(&gateway, &mac_a, true, 0));
     assert_true(gateway.answers);
 }
 
@@ -225,7 +225,7 @@ static void test_one_answer_in_time_forgives_the_misses(void **state)
     for (unsigned i = 0; i < 20; i++) {
         gateway_probed(&gateway, 2);
         if (i % 2 == 0)
-            gateway_answered(&gateway, &mac_a, true);
+            gateway_answered(&gateway, &mac_a, true, 0);
         assert_true(gateway.answers);
     }
 }
@@ -235,19 +235,34 @@ static void test_unsolicited_answers_tell_only_the_mac(void **state)
     struct gateway gateway = {0};
 
     (void)state;
-    assert_true(gateway_answered(&gateway, &mac_a, true)); // nothing was asked
+    assert_true(gateway_answered(&gateway, &mac_a, true, 0)); // nothing was asked
     assert_true(gateway.known);
     assert_false(gateway.answers);
     gateway_probed(&gateway, 3);
-    assert_false(gateway_answered(&gateway, &mac_a, false));
+    assert_false(gateway_answered(&gateway, &mac_a, false, 0));
     assert_false(gateway.answers);
-    assert_true(gateway_answered(&gateway, &mac_b, false));
+    assert_true(gateway_answered(&gateway, &mac_b, false, GATEWAY_HOLD_MS));
     assert_memory_equal(&gateway.mac, &mac_b, 6);
-    gateway_answered(&gateway, &mac_b, true);
+    gateway_answered(&gateway, &mac_b, true, 0);
     assert_true(gateway.answers);
     gateway_cut_off(&gateway);
     assert_false(gateway.answers);
     assert_true(gateway.known);
+}
+
+static void test_a_flood_of_changing_macs_is_few_changes(void **state)
+{
+    struct gateway gateway = {0};
+    unsigned changes = 0;
+
+    (void)state;
+    for (long long ms = 0; ms < 10 * GATEWAY_HOLD_MS; ms++)
+        changes += gateway_answered(&gateway, ms % 2 ? &mac_a : &mac_b, false, ms);
+    assert_int_equal(changes, 10);
+    // Meanwhile it is seen that the gateway hears us.
+    gateway_probed(&gateway, 3);
+    assert_true(gateway_answered(&gateway, &mac_a, true, 10 * GATEWAY_HOLD_MS - 1));
+    assert_true(gateway.answers);
 }
 
 int main(void)
@@ -259,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_gateway_stops_answering_after_so_many_misses),
         cmocka_unit_test(test_one_answer_in_time_forgives_the_misses),
         cmocka_unit_test(test_unsolicited_answers_tell_only_the_mac),
+        cmocka_unit_test(test_a_flood_of_changing_macs_is_few_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
