@@ -191,11 +191,13 @@ static long long retry_ms(const struct attached *a)
     return a->tried_ms + (a->appeared ? RETRY_MIN_MS : RETRY_MS);
 }
 
+static int check_still_possible(const struct attached *a, char **error);
+
 static void try_up(struct attached *a)
 {
     char *error = NULL;
 
-    if (bring_up(a, &error))
+    if (check_still_possible(a, &error) || bring_up(a, &error))
         set_down(a, error);
     else
         VLOG_INFO("up port=%u pod=%s container=%s", a->attachment.port, a->attachment.pod,
@@ -403,7 +405,9 @@ static int check_address(const struct in6_addr *address, struct fault *fault)
     return 0;
 }
 
-static int check_address_free(const struct in6_addr *address, struct fault *fault)
+// Does nobody but `self` have it?
+static int check_address_free(const struct in6_addr *address, const struct attached *self,
+                              struct fault *fault)
 {
     const struct attached_address *entry;
     char text[ADDRESS_TEXT];
@@ -412,7 +416,7 @@ static int check_address_free(const struct in6_addr *address, struct fault *faul
     {
         const struct attachment *other = &entry->attached->attachment;
 
-        if (!IN6_ARE_ADDR_EQUAL(address, entry->address))
+        if (entry->attached == self || !IN6_ARE_ADDR_EQUAL(address, entry->address))
             continue;
         address_format(address, text);
         if (other->port == PORT_HOST)
@@ -452,25 +456,38 @@ static int check_possible(const struct attachment *attachment, struct fault *fau
     return 0;
 }
 
-// Does nobody else have what it wants to have?
-static int check_free(const struct attachment *attachment, struct fault *fault)
+// Does nobody but `self` have what it wants to have?
+static int check_free(const struct attachment *attachment, const struct attached *self,
+                      struct fault *fault)
 {
     const struct attached *a;
 
     for (unsigned i = 0; i < attachment->n_addresses; i++) {
-        if (check_address_free(&attachment->addresses[i], fault))
+        if (check_address_free(&attachment->addresses[i], self, fault))
             return -1;
     }
     HMAP_FOR_EACH_WITH_HASH(a, by_device, hash_string(device_name(attachment), 0), &by_device)
     {
         const struct attachment *other = &a->attachment;
 
-        if (same_device(attachment, other->netdev, other->devargs))
+        if (a != self && same_device(attachment, other->netdev, other->devargs))
             return fault_set(fault, FAULT_no_device, "%s belongs to port %u (%s)",
                              device_name(attachment), other->port,
                              other->port == PORT_HOST ? "the host" : other->container_id);
     }
     return 0;
+}
+
+// The node file may have changed since it was attached.
+static int check_still_possible(const struct attached *a, char **error)
+{
+    struct fault fault = {0};
+
+    if (a->kind == DP_PORT_HOST ||
+        (!check_possible(&a->attachment, &fault) && !check_free(&a->attachment, a, &fault)))
+        return 0;
+    *error = fault.message;
+    return -1;
 }
 
 // PORT_NONE if there is none. A port that the dataplane could not close stays taken.
@@ -534,7 +551,7 @@ int attachments_attach(const struct attachment *request, const struct attached *
         *attached = a;
         return 0;
     }
-    if (check_free(&attachment, fault))
+    if (check_free(&attachment, NULL, fault))
         return -1;
     attachment.port = free_port();
     if (attachment.port == PORT_NONE)

@@ -435,6 +435,51 @@ static void test_restart_finds_the_pods_at_their_ports(void **unused)
     assert_int_equal(attach(&b), PORT_POD_FIRST + 1);
 }
 
+static void is_down_after_restart(const char *why)
+{
+    close_all();
+    open_all();
+    assert_false(attachments_get(PORT_POD_FIRST)->up);
+    if (!strstr(attachments_get(PORT_POD_FIRST)->reason, why))
+        fail_msg("%s, not: %s", attachments_get(PORT_POD_FIRST)->reason, why);
+    assert_int_equal(count_state(), 1);
+}
+
+// What could not be attached now is not brought up either.
+static void test_restart_with_another_node_file(void **unused)
+{
+    struct attachment a = request("c1", "v1", "10.1.10.5");
+
+    (void)unused;
+    attach(&a);
+    set_range(0, "10.1.10.0/24", "10.1.10.5");
+    is_down_after_restart("10.1.10.5 is the gateway");
+    set_range(0, "10.1.10.0/24", "10.1.10.1");
+    strcpy(config.uplinks[0].netdev, "v1");
+    is_down_after_restart("v1 is an uplink");
+    strcpy(config.uplinks[0].netdev, "up0");
+    memcpy(config.router_mac, a.mac, sizeof(a.mac));
+    is_down_after_restart("mac: is the router's");
+    config.router_mac[5]++;
+    assert_int_equal(count_rules(), 0);
+
+    strcpy(config.host_device.name, "host");
+    strcpy(config.host_device.netdev, "host");
+    config.n_host_addresses = 1;
+    config.host_addresses[0] = a.addresses[0];
+    is_down_after_restart("the host has 10.1.10.5");
+    assert_int_equal(count_rules(), 2); // the host's
+    config.host_addresses[0].s6_addr[15]++;
+    strcpy(config.host_device.netdev, "v1");
+    is_down_after_restart("v1 belongs to port 1023 (the host)");
+
+    strcpy(config.host_device.netdev, "host");
+    close_all();
+    open_all();
+    assert_true(attachments_get(PORT_POD_FIRST)->up);
+    assert_int_equal(attach(&a), PORT_POD_FIRST);
+}
+
 static void test_restart_without_the_netdev_waits_for_it(void **unused)
 {
     struct attachment a = request("c1", "v1", "10.1.10.5");
@@ -552,6 +597,7 @@ int main(void)
         TEST(test_the_lowest_free_port_is_taken),
         TEST(test_what_is_not_possible_is_refused),
         TEST(test_restart_finds_the_pods_at_their_ports),
+        TEST(test_restart_with_another_node_file),
         TEST(test_restart_without_the_netdev_waits_for_it),
         TEST(test_a_netdev_that_vanishes_takes_the_rules_with_it),
         TEST(test_lost_notifications_are_made_up_for),
