@@ -75,6 +75,7 @@ static void remember(const struct ofputil_meter_config *config)
 enum ofperr openflow_meter_set(struct ofproto *ofproto, ofproto_meter_id *id,
                                struct ofputil_meter_config *config)
 {
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
     enum ofperr error = check(config);
     struct dp_meter meter;
     char *reason = NULL;
@@ -90,7 +91,8 @@ enum ofperr openflow_meter_set(struct ofproto *ofproto, ofproto_meter_id *id,
     };
     err = dp_meter_set(config->meter_id, &meter, &reason);
     if (err) {
-        VLOG_WARN("meter refused meter=%u reason=%s", config->meter_id, reason ? reason : "");
+        VLOG_WARN_RL(&rl, "meter refused meter=%u reason=%s", config->meter_id,
+                     reason ? reason : "");
         free(reason);
         return err == -EINVAL ? OFPERR_OFPMMFC_BAD_RATE : OFPERR_OFPMMFC_OUT_OF_METERS;
     }
