@@ -138,7 +138,8 @@ static bool fine_wanted(const struct mask_set *set, const struct mask_list *list
     return set->n_rules >= FINE_RULES && list->n <= 64;
 }
 
-// Makes a sieve of all tables for packets of the class; without memory there is none.
+// Makes a sieve of all tables for packets of the class; without memory, or where all look at the
+// same, there is none.
 static void sieve_make(struct mask_set *set, enum key_class class)
 {
     const struct mask_list *list = set->list[class];

@@ -49,6 +49,8 @@ struct sieve *sieve_new(struct memory *memory, const bool used[KEY_BYTES], uint3
     fine = fine && n_tables <= 64;
     shape.stride = fine ? 1 : (n_tables + SIEVE_BITS - 1) / SIEVE_BITS * (SIEVE_BITS / 64);
     values = cut(&shape, used, fine);
+    if (!shape.n_digits)
+        return NULL;
     tables = sieve_max(&shape) * sizeof(struct mask_table *);
     wild = RTE_ALIGN(shape.n_digits * shape.stride * sizeof(uint64_t), sizeof(sieve_bits));
     shape.size = head + tables + wild + (size_t)values * shape.stride * sizeof(uint64_t);

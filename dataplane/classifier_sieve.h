@@ -35,7 +35,8 @@ struct sieve {
     struct sieve_digit digit[sizeof(struct match_key)];
 };
 
-// For so many tables, and the bytes that are used. NULL: no memory. fine: if they are few enough.
+// For so many tables, and the bytes that are used. NULL: no memory, or no byte, and nothing to tell
+// them apart by. fine: if they are few enough.
 struct sieve *sieve_new(struct memory *memory, const bool used[sizeof(struct match_key)],
                         uint32_t n_tables, bool fine);
 static inline bool sieve_is_fine(const struct sieve *sieve)
