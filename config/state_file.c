@@ -153,6 +153,11 @@ static int open_db(struct state *state, const char *path, char **error)
     if (sqlite3_open_v2(path, &state->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         return state_db_error(state, "open", error);
+    // SQLite opens what cannot be written for reading, and fails later with other words.
+    if (sqlite3_db_readonly(state->db, "main"))
+        return state_fail(-EROFS, error,
+                          "%s: read-only; sluiced has to be able to write the file and its folder",
+                          path);
     sqlite3_busy_timeout(state->db, BUSY_WAIT_MS);
     sqlite3_db_config(state->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(state->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

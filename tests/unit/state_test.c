@@ -332,6 +332,33 @@ static void rows_that_do_not_fit_are_refused(void **fixture)
     }
 }
 
+// As on a file system that was mounted read-only after an error. Nobody writes root's files.
+static void a_file_that_cannot_be_written_is_refused(void **fixture)
+{
+    int status;
+    pid_t child;
+
+    (void)fixture;
+    state_close(open_state());
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(path, 0444), 0);
+    child = fork();
+    if (child == 0) {
+        struct state *state;
+        bool rebooted;
+        char *error = NULL;
+        int rc = geteuid() == 0 && setuid(65534)
+                     ? -1
+                     : state_open_boot(path, boot_path, &state, &rebooted, &error);
+        bool said = rc == -EROFS && strstr(error, "read-only; sluiced has to be able to write");
+
+        free(error);
+        _exit(!said);
+    }
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    assert_int_equal(status, 0);
+}
+
 static void random_damage_harms_nobody(void **fixture)
 {
     static char good[FILE_MAX];
@@ -465,6 +492,7 @@ int main(void)
         STATE_TEST(the_boot_id_has_to_be_there),
         STATE_TEST(the_kernels_boot_id_is_the_default),
         STATE_TEST(a_damaged_file_is_refused_and_kept),
+        STATE_TEST(a_file_that_cannot_be_written_is_refused),
         STATE_TEST(rows_that_do_not_fit_are_refused),
         STATE_TEST(random_damage_harms_nobody),
         STATE_TEST(other_formats_are_refused),
