@@ -18,7 +18,7 @@ _sluicectl_ask() { # method member; ${command[@]} is sluicectl with the options 
 
 _sluicectl() {
     local typed=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command=("${COMP_WORDS[0]}") verb='' word
+    local command=("${COMP_WORDS[0]}") verb='' operand='' word
     local -i i
     COMPREPLY=()
 
@@ -28,7 +28,7 @@ _sluicectl() {
         --socket) command+=("$word" "${COMP_WORDS[i + 1]}") && i+=1 ;;
         --timeout) i+=1 ;;
         -*) ;;
-        *) verb=${verb:-$word} ;;
+        *) if [[ $verb ]]; then operand=$word; else verb=$word; fi ;;
         esac
     done
 
@@ -55,8 +55,20 @@ _sluicectl() {
         )
         ;;
     ports | stats) _sluicectl_offer "$typed" < <(_sluicectl_ask ports name) ;;
-    pods | rules) _sluicectl_offer "$typed" < <(_sluicectl_ask pods container_id) ;;
-    offload) _sluicectl_offer "$typed" < <(printf '%s\n' status rules why capabilities audit) ;;
+    pods) _sluicectl_offer "$typed" < <(_sluicectl_ask pods container_id) ;;
+    rules)
+        _sluicectl_offer "$typed" < <(
+            _sluicectl_ask pods container_id
+            printf '%s\n' range host openflow
+        )
+        ;;
+    offload)
+        if [[ $operand == why ]]; then
+            _sluicectl_offer "$typed" < <(_sluicectl_ask pods container_id)
+        elif [[ ! $operand ]]; then
+            _sluicectl_offer "$typed" < <(printf '%s\n' status rules why capabilities audit)
+        fi
+        ;;
     esac
 }
 

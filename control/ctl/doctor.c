@@ -213,7 +213,10 @@ static void print_json(const struct doctor *doctor, bool failed)
 
 static enum ctl_exit run(const struct ctl *ctl)
 {
-    struct doctor doctor = {.root = ctl_has(ctl, "root") ? ctl_value(ctl, "root") : ""};
+    struct doctor doctor = {
+        .root = ctl_has(ctl, "root") ? ctl_value(ctl, "root") : "",
+        .socket = ctl->socket,
+    };
     bool failed = false;
 
     doctor_check_host(&doctor);

@@ -13,7 +13,8 @@ enum doctor_status {
 };
 
 struct doctor {
-    const char *root; // without a slash at its end; "" is /
+    const char *root;   // without a slash at its end; "" is /
+    const char *socket; // the daemon's, under the root
     size_t n;
     struct doctor_finding {
         enum doctor_status status;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/ctl/doctor.h"
 
@@ -113,11 +114,12 @@ static void check_dpdk(struct doctor *doctor)
 
 static void check_files(struct doctor *doctor)
 {
-    if (doctor_exists(doctor, "run/sluice/control.sock"))
+    if (doctor->root[0] ? doctor_exists(doctor, "%s", doctor->socket)
+                        : access(doctor->socket, F_OK) == 0)
         doctor_note(doctor, DOCTOR_OK, "daemon", NULL, "its control socket is there");
     else
         doctor_note(doctor, DOCTOR_WARN, "daemon", "systemctl start sluiced",
-                    "no control socket /run/sluice/control.sock: it does not run");
+                    "no control socket %s: it does not run", doctor->socket);
     if (doctor_exists(doctor, "etc/sluice/sluice.yaml"))
         doctor_note(doctor, DOCTOR_OK, "node file", NULL, "/etc/sluice/sluice.yaml");
     else

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -75,14 +77,26 @@ size_t table_rows(const struct table *table)
     return table->n_cells / table->n_columns;
 }
 
+// Where a narrow terminal would break lines itself, they are broken for it.
+static int line_width(void)
+{
+    struct winsize terminal;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &terminal) || terminal.ws_col == 0)
+        return TABLE_WIDTH;
+    return MIN(terminal.ws_col, TABLE_WIDTH);
+}
+
 // Prints the last cell of a line that begins at column `indent`, on more lines if it is long.
 static void print_wrapped(const char *text, int indent, FILE *stream)
 {
-    int room = TABLE_WIDTH - indent;
+    int room = line_width() - indent;
 
     while (room > 0 && (int)strlen(text) > room) {
         const char *space = memrchr(text, ' ', room + 1);
 
+        if (!space) // a word that is longer than the room stands alone
+            space = strchr(text, ' ');
         if (!space || space == text)
             break;
         fprintf(stream, "%.*s\n%*s", (int)(space - text), text, indent, "");

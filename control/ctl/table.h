@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // A table for people: columns as wide as their widest cell, two spaces between, numbers to the
-// right. The last column is broken at spaces where a line would be longer than TABLE_WIDTH.
+// right. The last column is broken at spaces where a line would be longer than TABLE_WIDTH, or than
+// the terminal is wide.
 #pragma once
 
 #include <stdio.h>

@@ -78,7 +78,7 @@ class Host:
     def doctor(self):
         """Its exit status and findings that are not ok: check -> (status, message, remedy)."""
         done = subprocess.run([SLUICECTL, "--json", "doctor", "--root", self.root], capture_output=True, text=True,
-                              timeout=30)
+                              timeout=120)
         assert done.stderr == "", done
         answer = json.loads(done.stdout)
         assert answer["fit"] == (done.returncode == 0), done
@@ -167,7 +167,7 @@ def vfs_of_another_driver_are_named():
             host.link(f"sys/devices/0000:03:00.{vf + 2}/driver", f"../../bus/pci/drivers/{driver}")
         code, found = host.doctor()
         assert code == 0 and "echo 0000:03:00." in found["NIC ens1f0"][2], found
-    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root], capture_output=True, text=True, timeout=120)
     assert "virtfn0 is bound to vfio-pci" in done.stdout and "virtfn1 has no driver" in done.stdout, done.stdout
 
 
@@ -184,7 +184,7 @@ def old_rdma_core_is_named():
 def the_table_fits_and_shows_remedies():
     host = Host().nic()
     host.write("sys/class/net/ens1f0/phys_switch_id", "")
-    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stderr == "", done
     for line in done.stdout.splitlines():
         assert len(line) <= 100 and line == line.rstrip(), line
@@ -196,14 +196,26 @@ def the_table_fits_and_shows_remedies():
 
 @test
 def this_host_can_be_looked_at():
-    done = subprocess.run([SLUICECTL, "doctor"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([SLUICECTL, "doctor"], capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 1) and done.stderr == "" and "hugepages" in done.stdout, done
+
+
+@test
+def another_socket_is_looked_for():
+    host = Host()
+    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root, "--socket", "/run/other.sock"],
+                          capture_output=True, text=True, timeout=120)
+    assert "no control socket /run/other.sock" in done.stdout, done.stdout
+    host.write("run/other.sock", "")
+    done = subprocess.run([SLUICECTL, "doctor", "--root", host.root, "--socket", "/run/other.sock"],
+                          capture_output=True, text=True, timeout=120)
+    assert "its control socket is there" in done.stdout, done.stdout
 
 
 @test
 def an_empty_root_does_no_harm():
     with tempfile.TemporaryDirectory() as root:
-        done = subprocess.run([SLUICECTL, "doctor", "--root", root], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([SLUICECTL, "doctor", "--root", root], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == "", done
 
 
