@@ -336,10 +336,17 @@ static void check(const struct pair *pair, unsigned packets)
     }
 }
 
+// Until there is nothing more to build, or what is left is refused: it would be tried again.
 static void until_built(struct pair *pair)
 {
-    for (unsigned i = 0; i < 1000 && cls_poll(pair->cls); i++)
+    struct classifier_stats stats = {0};
+
+    for (unsigned i = 0; i < 60000 && cls_poll(pair->cls); i++) {
+        cls_stats(pair->cls, &stats);
+        if (stats.refused_bytes && !stats.compiling)
+            break;
         nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    }
 }
 
 // Packets that matched a rule of the acl which is removed now: what is behind it is found.

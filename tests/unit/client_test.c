@@ -86,7 +86,7 @@ static void answer_in_pieces(void **state)
 
     (void)state;
     serve(pieces);
-    assert_int_equal(call(5000, &result, &error), 0);
+    assert_int_equal(call(60000, &result, &error), 0);
     assert_int_equal(json_integer(shash_find_data(json_object(result), "port")), 3);
     json_destroy(result);
 }
@@ -102,7 +102,7 @@ static void other_ids_are_not_the_answer(void **state)
 
     (void)state;
     serve(pieces);
-    assert_int_equal(call(5000, &result, &error), 0);
+    assert_int_equal(call(60000, &result, &error), 0);
     assert_int_equal(json_integer(result), 2);
     json_destroy(result);
 }
@@ -117,7 +117,7 @@ static void daemon_error(void **state)
 
     (void)state;
     serve(pieces);
-    assert_int_equal(call(5000, &result, &error), -EREMOTEIO);
+    assert_int_equal(call(60000, &result, &error), -EREMOTEIO);
     assert_null(result);
     assert_string_equal(error.code, "no_range");
     assert_string_equal(error.message, "10.9.9.9 is in no range");
@@ -136,7 +136,7 @@ static void no_answer(void **state)
     (void)state;
     serve(pieces);
     assert_int_equal(call(200, &result, &error), -ETIMEDOUT);
-    assert_in_range(time_msec() - start, 200, 20000);
+    assert_in_range(time_msec() - start, 200, 60000);
     assert_null(error.code);
     assert_non_null(strstr(error.message, "200 ms"));
     client_error_free(&error);
@@ -150,7 +150,7 @@ static void connection_closed(void **state)
 
     (void)state;
     serve(pieces);
-    assert_int_equal(call(5000, &result, &error), -ECONNRESET);
+    assert_int_equal(call(60000, &result, &error), -ECONNRESET);
     client_error_free(&error);
 }
 
@@ -162,7 +162,7 @@ static void garbage(void **state)
 
     (void)state;
     serve(pieces);
-    assert_int_equal(call(5000, &result, &error), -EPROTO);
+    assert_int_equal(call(60000, &result, &error), -EPROTO);
     client_error_free(&error);
 }
 
@@ -172,7 +172,7 @@ static void no_daemon(void **state)
     struct json *result;
 
     (void)state;
-    assert_int_equal(call(5000, &result, &error), -ENOENT);
+    assert_int_equal(call(60000, &result, &error), -ENOENT);
     assert_null(error.code);
     assert_non_null(strstr(error.message, path));
     client_error_free(&error);

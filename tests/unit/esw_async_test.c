@@ -202,27 +202,31 @@ static void test_full_queue(void **state)
 // A slow NIC: the program does not wait, rules come one after the other.
 static void test_slow_queue(void **state)
 {
-    uint64_t begin, latency = rte_get_tsc_hz() / 2;
+    uint64_t begin, latency = rte_get_tsc_hz() / 2, waited = latency;
     struct rte_flow *flows[3];
     struct rte_flow_error error;
     struct templated t;
 
     (void)state;
-    templated_open(&t, 1, VF1, 10);
+    templated_open(&t, 1, VF1, 30);
     control("latency_us=500000");
-    begin = rte_rdtsc();
-    for (unsigned i = 0; i < 3; i++) {
-        t.ip.hdr.dst_addr = rte_cpu_to_be_32(1 + i);
-        flows[i] = templated_create(&t, ethdev[WIRE], false, NULL, &error);
+    // On a busy machine it may have to wait for a CPU, but not each time.
+    for (unsigned tries = 0; waited >= latency && tries < 5; tries++) {
+        begin = rte_rdtsc();
+        for (unsigned i = 0; i < 3; i++) {
+            t.ip.hdr.dst_addr = rte_cpu_to_be_32(1 + i);
+            flows[i] = templated_create(&t, ethdev[WIRE], false, NULL, &error);
+        }
+        waited = rte_rdtsc() - begin;
+        for (unsigned i = 0; i < 3; i++) {
+            templated_pull(ethdev[WIRE]);
+            assert_true(rte_rdtsc() - begin >= latency * (i + 1));
+        }
+        for (unsigned i = 0; i < 3; i++)
+            templated_destroy(ethdev[WIRE], flows[i]);
     }
-    assert_true(rte_rdtsc() - begin < latency);
-    for (unsigned i = 0; i < 3; i++) {
-        templated_pull(ethdev[WIRE]);
-        assert_true(rte_rdtsc() - begin >= latency * (i + 1));
-    }
+    assert_true(waited < latency);
     control("latency_us=0");
-    for (unsigned i = 0; i < 3; i++)
-        templated_destroy(ethdev[WIRE], flows[i]);
     templated_free(&t, ethdev[WIRE]);
 }
 
@@ -328,8 +332,10 @@ static void test_aged(void **state)
     const struct rte_flow_op_attr attr = {0};
     void *contexts[2];
     struct rte_flow_error error;
+    uint64_t begin = rte_rdtsc();
     struct rte_flow *flow;
     struct templated t;
+    int n;
 
     (void)state;
     templated_fill(&t, 0x0a000002, ethdev[VF1]);
@@ -339,11 +345,11 @@ static void test_aged(void **state)
     flow = rte_flow_async_create(ethdev[WIRE], 1, &attr, t.table, t.items, 0, t.actions, 0, NULL,
                                  &error);
     assert_non_null(flow);
-    assert_int_equal(rte_flow_get_q_aged_flows(ethdev[WIRE], 1, contexts, 2, &error), 0);
-    sleep(1);
-    usleep(100000);
+    while (!(n = rte_flow_get_q_aged_flows(ethdev[WIRE], 1, contexts, 2, &error)))
+        usleep(1000);
+    assert_int_equal(n, 1);
+    assert_true(rte_rdtsc() - begin >= rte_get_tsc_hz()); // not before its time
     assert_int_equal(rte_flow_get_q_aged_flows(ethdev[WIRE], 0, contexts, 2, &error), 0);
-    assert_int_equal(rte_flow_get_q_aged_flows(ethdev[WIRE], 1, contexts, 2, &error), 1);
     assert_ptr_equal(contexts[0], &pool);
     assert_int_equal(rte_flow_flush(ethdev[WIRE], &error), 0);
     templated_free(&t, ethdev[WIRE]);

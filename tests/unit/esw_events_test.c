@@ -153,10 +153,14 @@ static void test_close_in_callback(void **state)
 }
 
 // A callback that takes its time does not see its ethdev closed.
+static bool closing;
+
 static int look_later(uint16_t id, enum rte_eth_event_type type, void *arg, void *result)
 {
     (void)type, (void)arg, (void)result;
     __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
+    while (!__atomic_load_n(&closing, __ATOMIC_RELAXED))
+        usleep(1000);
     usleep(200000);
     if (rte_eth_dev_is_valid_port(id))
         __atomic_fetch_add(&n_events, 1, __ATOMIC_RELAXED);
@@ -168,8 +172,10 @@ static void test_close_waits_for_callback(void **state)
     (void)state;
     n_events = 0;
     rte_eth_dev_callback_register(ethdev[VF1], RTE_ETH_EVENT_INTR_RESET, look_later, NULL);
+    closing = false;
     control_send("reset");
     expect_events(1);
+    __atomic_store_n(&closing, true, __ATOMIC_RELAXED);
     rte_eth_dev_stop(ethdev[VF1]);
     assert_int_equal(rte_eth_dev_close(ethdev[VF1]), 0);
     expect_events(2);

@@ -106,20 +106,18 @@ static uint64_t hits_of(struct rte_flow *flow)
 static void expect_late_counter(struct rte_flow *flow)
 {
     struct frame got;
-    int tries;
+    unsigned sent = 0;
 
-    // Of two packets 300 ms apart one at least is not shown at once.
-    hits_of(flow);
-    vf_sends(VF0, 0x0a000002);
-    expect(VF1, false, &got);
-    if (hits_of(flow) == 1) { // the turn changed between the two lines above
+    // A packet is not shown at once, unless the turn changes right then.
+    do {
+        assert_true(sent < 20);
         vf_sends(VF0, 0x0a000002);
         expect(VF1, false, &got);
-        assert_int_equal(hits_of(flow), 1);
-    }
-    for (tries = 0; hits_of(flow) == 0 && tries < 600; tries++)
+        sent++;
+    } while (hits_of(flow) == sent);
+    for (int tries = 0; hits_of(flow) < sent && tries < 30000; tries++)
         usleep(1000);
-    assert_in_range(hits_of(flow), 1, 2);
+    assert_int_equal(hits_of(flow), sent);
 }
 
 // --- software steering ---
@@ -398,12 +396,12 @@ static void test_hws_counters(void **state)
         templated_pull(ethdev[WIRE]);
     }
     assert_int_equal(rte_errno, EAGAIN);
-    for (tries = 0; tries < 600; tries++, usleep(1000)) {
+    for (tries = 0; tries < 30000; tries++, usleep(1000)) {
         if (templated_create(&t, ethdev[WIRE], false, NULL, &error))
             break;
         assert_int_equal(rte_errno, EAGAIN);
     }
-    assert_in_range(tries, 1, 599);
+    assert_in_range(tries, 0, 29999);
 }
 
 static void test_hws_needs_counters_configured(void **state)

@@ -171,7 +171,7 @@ int count_event(uint16_t id, enum rte_eth_event_type type, void *arg, void *resu
 
 void expect_events(unsigned n)
 {
-    for (int tries = 0; tries < 10000; tries++, usleep(1000)) {
+    for (int tries = 0; tries < 60000; tries++, usleep(1000)) {
         if (__atomic_load_n(&n_events, __ATOMIC_RELAXED) == n)
             return;
     }

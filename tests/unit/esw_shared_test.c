@@ -145,7 +145,8 @@ static void test_rules_share_an_age(void **state)
     a = create(A, &shared, NULL);
     b = create(B, &shared, NULL);
     assert_true(a && b);
-    usleep(1100000);
+    while (rte_flow_get_aged_flows(ethdev[WIRE], NULL, 0, &error) == 0)
+        usleep(1000);
     assert_int_equal(rte_flow_get_aged_flows(ethdev[WIRE], NULL, 0, &error), 1);
     assert_int_equal(rte_flow_get_aged_flows(ethdev[WIRE], contexts, 2, &error), 1);
     assert_ptr_equal(contexts[0], handle);

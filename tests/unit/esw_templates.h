@@ -107,7 +107,7 @@ static inline struct rte_flow_op_result templated_pull(uint16_t port)
     struct rte_flow_op_result result = {0};
     struct rte_flow_error error;
 
-    for (int tries = 0; tries < 20000; tries++) {
+    for (int tries = 0; tries < 300000; tries++) {
         int n = rte_flow_pull(port, 0, &result, 1, &error);
 
         assert_true(n >= 0);
@@ -115,7 +115,7 @@ static inline struct rte_flow_op_result templated_pull(uint16_t port)
             return result;
         usleep(100);
     }
-    fail_msg("no result within 2 s");
+    fail_msg("no result within 30 s");
     return result;
 }
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 program, path = sys.argv[1:]
-shown = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=30)
+shown = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=120)
 with open(path) as f:
     manual = f.read().replace("\\-", "-")
 exit_section = manual.split(".Sh EXIT STATUS", 1)[-1].split(".Sh ", 1)[0]

@@ -146,6 +146,7 @@ static void killed_while_it_makes_the_file(void **fixture)
     unsigned seed = environment("SEED", time(NULL));
 
     (void)fixture;
+    print_message("# SEED=%u\n", seed);
     for (int round = 0; round < FIRST_KILLS; round++) {
         pid_t child = fork();
 
