@@ -68,7 +68,8 @@ const struct ctl_verb ctl_ports = {
     .summary = "The ports: uplinks, the host, pods; or one of them, by number or name",
     .help =
         "A port is up, without link, or down; below the table stands why. RX is what the daemon\n"
-        "received from the port, TX what it sent to it; `sluicectl stats PORT` names the drops.\n"
+        "received from the port, TX what it sent to it. `sluicectl stats PORT` names the drops,\n"
+        "and has what the daemon took itself (punted), which is no drop here.\n"
         "\n"
         "Example: is the second uplink there?\n"
         "  sluicectl ports up1\n",

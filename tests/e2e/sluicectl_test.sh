@@ -44,6 +44,12 @@ check "status: the node is well" wait_until 10 eval 'lab ctl status | head -n 1 
 check "pods: both are up, by address" eval "lab ctl pods $(lab pod ip a 4) | grep -q ' up '"
 check "rules: a's go out by its port" eval "lab ctl rules $SLUICE_LAB_PREFIX-a | grep -q 'dec_ttl,output:'"
 check "ports: both uplinks have link" eval "lab ctl ports | grep -c ' uplink  *up ' | grep -qx 2"
+losses_agree() {
+	diff <(lab ctl --json ports | jq -c '.ports[] | select(.kind == "uplink") | .drops') \
+		<(lab ctl --json stats | jq -c '.ports[] | select(.kind == "uplink") | [.drops | to_entries[] | select(.key != "punted") | .value] | add // 0')
+}
+check "stats: gateways' answers are punted" eval "lab ctl --json stats | jq -e '.totals.drops.punted > 0'"
+check "ports: what was punted is no drop" wait_until 20 losses_agree
 check "stats: the sum rule holds" wait_until 20 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
 
 in_ns a ping -q -c 60 -i 0.1 $world4 >/dev/null &
