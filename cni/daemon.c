@@ -6,6 +6,7 @@
 
 #include "cni/daemon.h"
 #include "config/address.h"
+#include "config/state.h"
 #include "control/client.h"
 #include "openvswitch/json.h"
 
@@ -98,9 +99,16 @@ int daemon_detach(const struct cni_conf *conf, const struct cni_args *args, bool
                   struct cni_error *error)
 {
     struct json *result = NULL;
-    int err = call(conf, "detach", key(args), TIMEOUT_MS, &result, error);
-    const struct json *value = json_member(result, "detached");
+    const struct json *value;
+    int err;
 
+    *detached = false;
+    // The daemon takes no longer ids: nothing is attached by this one, and a runtime would repeat
+    // for ever the DEL that it sends after the ADD that failed.
+    if (strlen(args->container_id) >= sizeof((struct attachment *)0)->container_id)
+        return 0;
+    err = call(conf, "detach", key(args), TIMEOUT_MS, &result, error);
+    value = json_member(result, "detached");
     *detached = value && value->type == JSON_TRUE;
     json_destroy(result);
     return err;

@@ -609,6 +609,15 @@ class Del(CniTest):
         self.ok("DEL", self.conf(), self.pod())
         self.ok("DEL", self.conf(), None)
 
+    def test_container_id_too_long_for_the_daemon(self):
+        pod = self.pod()
+        self.assertIn("longer than 127", self.fails(101, "ADD", self.conf(), pod, container="c" * 128))
+        self.ok("DEL", self.conf(), pod, container="c" * 128)
+        self.assert_nothing_left(pod)
+        self.ok("ADD", self.conf(), pod, container="c" * 127)
+        self.ok("DEL", self.conf(), pod, container="c" * 127)
+        self.assert_nothing_left(pod)
+
     def test_netns_empty(self):
         pod = self.pod()
         self.ok("ADD", self.conf(), pod)

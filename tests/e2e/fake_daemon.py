@@ -77,6 +77,8 @@ class FakeDaemon:
             try:
                 if method in self.refuse:
                     raise Refused(self.refuse[method])
+                if len(params.get("container_id", "")) > 127:
+                    raise Refused({"code": "invalid_params", "message": "container_id: longer than 127 bytes"})
                 result = getattr(self, method)(**params)
                 return {"id": request["id"], "result": result, "error": None}
             except Refused as refused:
