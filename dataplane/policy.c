@@ -297,6 +297,7 @@ void dp_policy_del(uint32_t slot)
     if (rule->added) { // no packet has seen it
         if (rule->actions->older)
             actions_retire(rule->actions->older);
+        rule->actions->older = NULL;
         if (rule->changed)
             TAILQ_REMOVE(&own.changed, rule, entry);
         TAILQ_INSERT_TAIL(&own.removed, rule, entry);
@@ -465,8 +466,10 @@ void policy_fini(void)
     for (uint32_t slot = 0; slot < POLICY_RULES_MAX; slot++) {
         if (!own.rules[slot])
             continue;
-        if (own.rules[slot]->actions->version == UINT64_MAX)
-            actions_free(own.rules[slot]->actions->older);
+        actions = own.rules[slot]->actions;
+        // A committed one's is among the old actions.
+        if (actions->version == UINT64_MAX && actions->older)
+            actions_free(actions->older);
         rule_free(own.rules[slot]);
     }
     for (actions = own.old_actions; actions; actions = next) {

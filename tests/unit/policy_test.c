@@ -426,6 +426,23 @@ static void frees_what_was_removed(void **state)
     assert_int_equal(policy.version, 0); // no rules: the workers do not look
 }
 
+// The daemon ends while a bundle's rule is on its way out that was added and modified in it.
+static void ends_with_what_was_never_in_force(void **state)
+{
+    struct rule rule = rule_at(2, 1);
+    char *error = NULL;
+    uint32_t slot;
+
+    (void)state;
+    act(&rule, ACTION_DROP);
+    slot = add(&rule);
+    rule.cookie = 8;
+    assert_int_equal(dp_policy_modify(slot, &rule, &error), 0);
+    dp_policy_del(slot);
+    policy_fini();
+    assert_int_equal(policy_init(&error), 0);
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
     static uint32_t slots[20000];
@@ -668,6 +685,7 @@ int main(void)
         cmocka_unit_test(modifies_in_place),
         cmocka_unit_test(changes_are_seen_whole),
         cmocka_unit_test(frees_what_was_removed),
+        cmocka_unit_test(ends_with_what_was_never_in_force),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(sees_arp_after_the_guard),
         cmocka_unit_test(sees_tagged_frames_of_uplinks),
