@@ -142,11 +142,10 @@ static void note_drops(struct worker *w)
 }
 
 // The member map's choice.
-static void note_uplink(struct worker *w, const struct packet *p)
+static void note_uplink(struct worker *w, unsigned of, unsigned bucket)
 {
-    const struct dp_gateway *gateway = &dp.gateways[p->gateway];
-    unsigned bucket = forward_bucket(p->mbuf);
-    const struct fwd_entry *to = &dp.members->gateway[p->gateway].bucket[bucket];
+    const struct dp_gateway *gateway = &dp.gateways[of];
+    const struct fwd_entry *to = &dp.members->gateway[of].bucket[bucket];
     bool v4 = ip_is_v4(&gateway->subnet);
     char subnet[INET6_ADDRSTRLEN];
 
@@ -183,13 +182,14 @@ static void run(struct worker *w, struct port *port, struct rte_mbuf *m)
     if (w->policy_version && b.n4 + b.n6)
         policy_input(w, &b);
     if (b.n4 + b.n6) {
-        struct packet p = b.n4 ? b.v4[0] : b.v6[0];
+        const struct packet *p = b.n4 ? &b.v4[0] : &b.v6[0];
+        unsigned bucket = forward_bucket(p->mbuf), gateway = p->gateway;
 
         forward4(w, &b);
         forward6(w, &b);
         rule = note_counted(w);
         if (uses_uplinks(rule))
-            note_uplink(w, &p);
+            note_uplink(w, gateway, bucket);
     }
     for (unsigned i = 0; i < w->n_dirty; i++)
         tx_flush(w, w->dirty[i]);

@@ -57,7 +57,7 @@ static void tells_how_pods_are_reached(void **state)
 static void tells_which_uplink_a_flow_has(void **state)
 {
     struct rule rule = {.table = RULE_TABLE_FORWARD};
-    unsigned bucket, port;
+    unsigned bucket, port, fragmented;
     struct frame f, got;
     char *error = NULL;
     const char *said;
@@ -81,6 +81,12 @@ static void tells_which_uplink_a_flow_has(void **state)
         frame_send(POD_A, &f);
         node_settle();
         assert_true(frame_recv((uint16_t)port, &got));
+        // The same of a packet that leaves in fragments.
+        frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, WORLD4, 1500);
+        f.v4.udp.src_port = rte_cpu_to_be_16((uint16_t)(i + 100));
+        said = strstr(trace(POD_A, &f), "bucket ");
+        assert_int_equal(sscanf(said, "bucket %u of 64: port", &fragmented), 1);
+        assert_int_equal(fragmented, bucket);
     }
 }
 
