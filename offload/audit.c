@@ -124,7 +124,7 @@ static void publish(struct offload_rule *orule)
 void audit_read(struct offload_rule *orule)
 {
     for (unsigned n = 0; n < engine.n_nics; n++) {
-        if (orule->places[n].handle.flow)
+        if (orule->places[n].handle.flow && orule->places[n].handle.state == NIC_RULE_DONE)
             query(&engine.nics[n], &orule->places[n]);
     }
     publish(orule);
@@ -135,7 +135,8 @@ static void look_at(struct offload_rule *orule)
     for (unsigned n = 0; n < engine.n_nics; n++) {
         struct place *place = &orule->places[n];
 
-        if (!place->handle.flow || query(&engine.nics[n], place) == 0)
+        if (!place->handle.flow || place->handle.state != NIC_RULE_DONE ||
+            query(&engine.nics[n], place) == 0)
             continue;
         audit_tell(&engine.status.lost, &engine.nics[n], orule, "the driver lost a rule, put back");
         engine_forget(orule, n);
@@ -377,6 +378,7 @@ static void dump(unsigned n, uint64_t now)
     size_t len = 0;
     FILE *file = open_memstream(&text, &len);
 
+    engine_finish();
     if (file) {
         int err = rte_flow_dev_dump(nic->ethdev, NULL, file, &error);
 

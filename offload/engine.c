@@ -165,7 +165,14 @@ struct question {
     const struct offload_rule *orule;
     unsigned n;
     const struct offload_rule *blocker;
+    bool open; // it takes part whose outcome is not known
 };
+
+// Is the NIC still to say what became of it?
+static bool is_open(const struct place *place)
+{
+    return place->handle.state != NIC_RULE_DONE;
+}
 
 static bool same_level_visit(struct plan_node *node, void *arg)
 {
@@ -180,8 +187,12 @@ static bool same_level_visit(struct plan_node *node, void *arg)
 static bool higher_visit(struct plan_node *node, void *arg)
 {
     struct question *question = arg;
+    const struct place *place = &rule_of(node)->places[question->n];
 
-    if (!concerns(rule_of(node), question->n) || rule_of(node)->places[question->n].kind)
+    if (!concerns(rule_of(node), question->n))
+        return true;
+    question->open |= is_open(place);
+    if (place->kind)
         return true;
     question->blocker = rule_of(node);
     return false;
@@ -191,6 +202,7 @@ static bool higher_visit(struct plan_node *node, void *arg)
 static bool is_let_in(struct offload_rule *orule, unsigned n, char **why)
 {
     struct question question = {.orule = orule, .n = n};
+    bool let_in;
 
     if (pods_is_out(orule, n)) {
         say(why, "the NIC has no room for all rules of this pod; they go in together when others "
@@ -204,11 +216,13 @@ static bool is_let_in(struct offload_rule *orule, unsigned n, char **why)
                        "have fewer priorities");
         return false;
     }
-    if (!plan_overlaps(&orule->node, PLAN_HIGHER, higher_visit, &question)) {
+    do {
+        question.open = false;
+        let_in = plan_overlaps(&orule->node, PLAN_HIGHER, higher_visit, &question);
+    } while (let_in && question.open && engine_finish());
+    if (!let_in)
         say(why, "a rule of higher priority for some of its packets is not in the NIC");
-        return false;
-    }
-    return true;
+    return let_in;
 }
 
 static void settle(struct offload_rule *orule);
@@ -244,7 +258,7 @@ static void destroy_place(struct offload_rule *orule, unsigned n, struct place *
 
     audit_read(orule);
     save_counts(orule, place);
-    nic_destroy(nic, &place->handle);
+    nic_destroy(nic, &place->handle, true);
     left(nic);
     *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
 }
@@ -256,9 +270,10 @@ void engine_forget(struct offload_rule *orule, unsigned n)
     engine_queue(orule);
 }
 
-// Creates the rule in the NIC, saying the actions one way and the other. Negative errno.
+// Creates the rule in the NIC, saying the actions one way and the other. Negative errno. Not
+// `wait`: see nic_create.
 static int create(struct offload_rule *orule, unsigned n, enum place_kind kind, struct flow *flow,
-                  struct nic_rule *made, char **why)
+                  bool wait, struct nic_rule *made, char **why)
 {
     struct nic *nic = &engine.nics[n];
     struct rte_flow_error error = {.type = RTE_FLOW_ERROR_TYPE_NONE}, other_error;
@@ -274,13 +289,13 @@ static int create(struct offload_rule *orule, unsigned n, enum place_kind kind, 
         *why = nic_refusal(nic->driver, err, &error, what);
         return err;
     }
-    err = nic_create(nic, flow, made, &error);
+    err = nic_create(nic, flow, wait, made, &error);
     if (err && error.type >= RTE_FLOW_ERROR_TYPE_ACTION_NUM && kind == PLACE_FULL) {
         enum flow_rewrite known = nic->rewrite;
 
         nic->rewrite = known == FLOW_REWRITE_SET ? FLOW_REWRITE_MODIFY : FLOW_REWRITE_SET;
         if (!engine_build(orule, n, kind, flow, &other_why))
-            nic_create(nic, flow, made, &other_error);
+            nic_create(nic, flow, wait, made, &other_error);
         free(other_why);
         if (made->flow)
             return 0;
@@ -293,13 +308,22 @@ static int create(struct offload_rule *orule, unsigned n, enum place_kind kind, 
     return err;
 }
 
+static void count_under_way(struct offload_rule *orule)
+{
+    if (!orule->under_way)
+        TAILQ_INSERT_TAIL(&engine.under_way, orule, then);
+    orule->under_way = true;
+}
+
 // Puts the rule, or its place holder, into the NIC; what of it was there goes afterwards. Negative
-// errno.
+// errno. Where nothing was, the NIC may still be about to do it, and say that it cannot:
+// engine_finish().
 static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, char **why)
 {
     struct place *place = &orule->places[n], old;
     struct nic *nic = &engine.nics[n];
-    struct nic_rule handle;
+    bool wait = place->kind || orule->alone;
+    struct nic_rule handle, *made = wait ? &handle : &place->handle;
     struct flow flow;
     bool *refused = kind == PLACE_FULL ? &place->no_full : &place->no_software;
     char *sentence = NULL;
@@ -318,7 +342,7 @@ static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, cha
             free(sentence);
         return err;
     }
-    err = create(orule, n, kind, &flow, &handle, &sentence);
+    err = create(orule, n, kind, &flow, wait, made, &sentence);
     if (err) {
         if (nic_may_later(err) && !orule->waiting && !orule->queued) {
             orule->waiting = true;
@@ -340,10 +364,12 @@ static int put(struct offload_rule *orule, unsigned n, enum place_kind kind, cha
     }
     free(sentence);
     old = *place;
-    *place = (struct place){.handle = handle,
+    *place = (struct place){.handle = *made,
                             .kind = (uint8_t)kind,
                             .line = nic->dump == DUMP_LINES ? audit_line(&flow) : 0};
     came(nic);
+    if (is_open(place))
+        count_under_way(orule);
     if (old.kind)
         destroy_place(orule, n, &old);
     else
@@ -363,8 +389,13 @@ static bool may_hold_place(const struct offload_rule *orule)
 
 static void take_out(struct offload_rule *orule, unsigned n)
 {
-    struct place *place = &orule->places[n], old = *place;
+    struct place *place = &orule->places[n], old;
 
+    if (is_open(place))
+        engine_finish();
+    if (!place->kind)
+        return;
+    old = *place;
     place->kind = PLACE_NONE;
     place->handle.flow = NULL;
     plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
@@ -403,6 +434,8 @@ static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
 {
     struct place *place = &orule->places[n];
 
+    if (is_open(place))
+        engine_finish();
     if (!concerns(orule, n) || __atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE)) {
         if (place->kind)
             take_out(orule, n);
@@ -453,6 +486,51 @@ static void publish(struct offload_rule *orule, bool in_nic, char *why)
     pthread_mutex_unlock(&engine.lock);
     if (in_nic)
         free(why);
+}
+
+// It was not put in after all; likely the NIC is full.
+static void did_not_come(struct offload_rule *orule, unsigned n)
+{
+    struct place *place = &orule->places[n];
+
+    *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
+    engine.nics[n].n_rules--;
+    engine.nics[n].room = 0;
+    pthread_mutex_lock(&engine.lock);
+    engine.status.created--;
+    engine.status.refused++;
+    pthread_mutex_unlock(&engine.lock);
+}
+
+bool engine_finish(void)
+{
+    struct offload_rule *orule;
+    bool any = false;
+
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        any = any || engine.nics[n].n_operations;
+        operations_finish(&engine.nics[n]);
+    }
+    while ((orule = TAILQ_FIRST(&engine.under_way))) {
+        bool failed = false;
+
+        any = true;
+        TAILQ_REMOVE(&engine.under_way, orule, then);
+        orule->under_way = false;
+        for (unsigned n = 0; n < engine.n_nics; n++) {
+            if (orule->places[n].handle.state != NIC_RULE_FAILED)
+                continue;
+            did_not_come(orule, n);
+            failed = true;
+        }
+        // Alone it is told at once what it may be, and then who has to make room.
+        orule->alone = failed;
+        if (failed)
+            engine_queue(orule);
+        else if (orule->in_then)
+            publish(orule, true, NULL);
+    }
+    return any;
 }
 
 static const char *why_nowhere(const struct offload_rule *orule)
@@ -509,7 +587,10 @@ static void settle(struct offload_rule *orule)
     }
     if (!homes)
         say_why_nowhere(orule, &first_why);
-    publish(orule, homes && full == homes, first_why);
+    orule->alone = false;
+    orule->in_then = homes && full == homes;
+    if (!orule->in_then || !orule->under_way)
+        publish(orule, orule->in_then, first_why);
 }
 
 // `orule` above it is not there: it must not be there either, unless it leaves its packets to
@@ -549,6 +630,7 @@ static void switch_policy(void)
         policy = policy || plan_count(table);
     if (policy == engine.policy)
         return;
+    engine_finish();
     engine.policy = policy;
     TAILQ_FOREACH(orule, &engine.all, all)
     {
@@ -581,12 +663,14 @@ static void add(struct offload_rule *orule)
 
 static void remove_rule(struct offload_rule *orule)
 {
+    if (orule->under_way)
+        engine_finish();
     dequeue(orule);
     stop_waiting(orule);
     for (unsigned n = 0; n < engine.n_nics; n++) {
         if (!orule->places[n].kind)
             continue;
-        nic_destroy(&engine.nics[n], &orule->places[n].handle);
+        nic_destroy(&engine.nics[n], &orule->places[n].handle, false);
         left(&engine.nics[n]);
         if (!engine.nics[n].n_rules)
             nic_remove_exceptions(&engine.nics[n]);
@@ -674,13 +758,14 @@ void engine_reprogram(unsigned n)
     struct rte_flow_error error;
     bool flushed;
 
+    engine_finish();
     flushed = rte_flow_flush(nic->ethdev, &error) == 0;
     TAILQ_FOREACH(orule, &engine.all, all)
     {
         struct place *place = &orule->places[n];
 
         if (place->kind && !flushed)
-            nic_destroy(nic, &place->handle);
+            nic_destroy(nic, &place->handle, true);
         if (place->kind)
             save_counts(orule, place);
         *place = (struct place){0};
@@ -758,6 +843,7 @@ bool engine_turn(void)
         remove_rule(orule);
     }
     if (engine.removing) {
+        engine_finish();
         pthread_mutex_lock(&engine.lock);
         engine.removing = engine.overdue = false;
         pthread_cond_broadcast(&engine.done);
@@ -775,5 +861,5 @@ bool engine_turn(void)
         dequeue(orule);
         settle(orule);
     }
-    return any || orule;
+    return any || orule || engine_finish();
 }

@@ -13,7 +13,8 @@
 #include "offload/offload.h"
 #include "offload/plan.h"
 
-#define NICS_MAX 4
+#define NICS_MAX       4
+#define OPERATIONS_MAX 64 // under way in a NIC's queue
 
 struct template_table;
 
@@ -21,6 +22,14 @@ struct template_table;
 struct nic_rule {
     struct rte_flow *flow;        // NULL: there is none
     struct template_table *table; // that it is in, if it was made by templates
+    enum { NIC_RULE_DONE, NIC_RULE_UNDER_WAY, NIC_RULE_FAILED } state;
+};
+
+// What a queue was told to do.
+struct operation {
+    uintptr_t number;             // 0: nothing
+    struct template_table *table; // of the rule
+    struct nic_rule *made;        // is told how it went; NULL: the rule's end
 };
 
 // What of a rule is in a NIC.
@@ -49,7 +58,10 @@ struct offload_rule {
     TAILQ_ENTRY(offload_rule) of_pod;
     bool planned, last;
     bool queued, waiting; // in engine.queue, in engine.waiting
-    TAILQ_ENTRY(offload_rule) work, all, removal;
+    bool under_way;       // in engine.under_way
+    bool in_then;         // and in the NIC where it should be, if that goes well
+    bool alone;           // did not go well: to be tried again without others under way
+    TAILQ_ENTRY(offload_rule) work, all, removal, then;
     bool posted; // in engine.inbox; under engine.lock
     struct place places[NICS_MAX];
     struct offload_counts before; // what handles that are gone had counted; under engine.lock
@@ -83,8 +95,10 @@ struct nic {
     // Made by rte_flow_create(), or by templates where the driver refuses that.
     enum { RULES_NOT_TRIED, RULES_PLAIN, RULES_BY_TEMPLATES } how; // atomic
     TAILQ_HEAD(, template_table) tables;
-    unsigned n_idle_tables;  // without a rule
-    uintptr_t operation;     // number of the last
+    unsigned n_idle_tables; // without a rule
+    uintptr_t operation;    // number of the last
+    unsigned n_operations, n_unpushed;
+    struct operation operations[OPERATIONS_MAX]; // by number
     unsigned n_capabilities; // of those by templates; the engine's thread finds them out
     struct offload_capability capabilities[OFFLOAD_CAPABILITIES_MAX];
     bool has[FLOW_EXCEPTIONS_N];
@@ -120,7 +134,7 @@ struct engine {
     bool ports_changed[PORT_MAX + 1], any_port_changed, new_nic;
     struct nic nics[NICS_MAX];
     unsigned n_nics;
-    struct work_list all, queue, waiting;
+    struct work_list all, queue, waiting, under_way;
     TAILQ_HEAD(pod_list, pod) pods;
     unsigned n_prefer;
     struct offload_prefix prefer[OFFLOAD_PREFER_MAX];
@@ -154,6 +168,8 @@ bool engine_is_home(const struct offload_rule *orule, unsigned n);
 // The handle is of no use any more (its rule is lost): forgets it, after telling the driver.
 void engine_forget(struct offload_rule *orule, unsigned n);
 
+// Waits until all NICs have done what they were told. True: they were told something.
+bool engine_finish(void);
 // Takes all out of the NIC and programs it again.
 void engine_reprogram(unsigned n);
 
@@ -171,10 +187,13 @@ void pods_let_in(unsigned n, int room);
 // The NIC is empty.
 void pods_forget(unsigned n);
 
-// nic.c. Negative errno with *error set.
-int nic_create(struct nic *nic, struct flow *flow, struct nic_rule *made,
+extern int offload_log; // nic.c
+
+// nic.c. Negative errno with *error set. Not `wait`: the NIC may do it later, until
+// operations_finish(); *made stays where it is, and has the outcome.
+int nic_create(struct nic *nic, struct flow *flow, bool wait, struct nic_rule *made,
                struct rte_flow_error *error);
-void nic_destroy(struct nic *nic, const struct nic_rule *rule);
+void nic_destroy(struct nic *nic, const struct nic_rule *rule, bool wait);
 // -errno and *what: the packets that it cannot leave to software.
 int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **what,
                        struct rte_flow_error *error);
@@ -185,10 +204,19 @@ char *nic_refusal(const char *driver, int err, const struct rte_flow_error *erro
 // May the driver take it another time?
 bool nic_may_later(int err);
 
-// templates.c. The same by templates and queues; each waits until the driver has done it.
+// operations.c. Hand it to the queue.
+int operations_create(struct nic *nic, struct template_table *table,
+                      struct rte_flow_template_table *of, const struct flow *flow,
+                      struct nic_rule *made, struct rte_flow_error *error);
+int operations_destroy(struct nic *nic, const struct nic_rule *rule, struct rte_flow_error *error);
+// Waits until all of it is done. Rules that were to be made say how it went.
+void operations_finish(struct nic *nic);
+
+// templates.c. A rule by templates, through the queue.
 int templates_create(struct nic *nic, const struct flow *flow, struct nic_rule *made,
                      struct rte_flow_error *error);
-int templates_destroy(struct nic *nic, const struct nic_rule *rule, struct rte_flow_error *error);
+// A rule is out of the table, or never came.
+void templates_left(struct nic *nic, struct template_table *table);
 // Are there templates for such a rule?
 int templates_try(const struct nic *nic, const struct flow *flow, struct rte_flow_error *error);
 // The NIC was flushed.

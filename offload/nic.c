@@ -44,7 +44,20 @@ static int create_first(struct nic *nic, const struct flow *flow, struct nic_rul
     return templates_create(nic, flow, made, error);
 }
 
-int nic_create(struct nic *nic, struct flow *flow, struct nic_rule *made,
+// The interface has no room for a reason; what is left is that the NIC is full.
+static int finish_now(struct nic *nic, const struct nic_rule *made, struct rte_flow_error *error)
+{
+    operations_finish(nic);
+    if (made->state != NIC_RULE_FAILED)
+        return 0;
+    if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE))
+        return rte_flow_error_set(error, ENODEV, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+                                  "the device did not answer");
+    return rte_flow_error_set(error, ENOSPC, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
+                              "it could not be put in; the driver does not say why");
+}
+
+int nic_create(struct nic *nic, struct flow *flow, bool wait, struct nic_rule *made,
                struct rte_flow_error *error)
 {
     int err = 0;
@@ -60,13 +73,15 @@ int nic_create(struct nic *nic, struct flow *flow, struct nic_rule *made,
             break;
         usleep(PAUSE_US << i);
     }
+    if (!err && wait && made->table)
+        err = finish_now(nic, made, error);
     if (err)
         made->flow = NULL;
     count_call(err ? &engine.status.refused : &engine.status.created);
     return err;
 }
 
-void nic_destroy(struct nic *nic, const struct nic_rule *rule)
+void nic_destroy(struct nic *nic, const struct nic_rule *rule, bool wait)
 {
     struct rte_flow_error error = {.message = NULL};
     int err;
@@ -76,12 +91,14 @@ void nic_destroy(struct nic *nic, const struct nic_rule *rule)
         __atomic_load_n(&engine.stop, __ATOMIC_RELAXED))
         return;
     for (unsigned i = 0; i < TRIES; i++) {
-        err = rule->table ? templates_destroy(nic, rule, &error)
+        err = rule->table ? operations_destroy(nic, rule, &error)
                           : rte_flow_destroy(nic->ethdev, rule->flow, &error);
         if (err != -EAGAIN)
             break;
         usleep(PAUSE_US << i);
     }
+    if (wait)
+        operations_finish(nic);
     count_call(&engine.status.destroyed);
     if (err)
         rte_log(RTE_LOG_ERR, offload_log,
@@ -91,10 +108,11 @@ void nic_destroy(struct nic *nic, const struct nic_rule *rule)
 
 void nic_remove_exceptions(struct nic *nic)
 {
+    operations_finish(nic); // what they are for goes first
     for (unsigned kind = 0; kind < FLOW_EXCEPTIONS_N; kind++) {
         for (unsigned i = 0; i < FLOW_EXCEPTIONS_MAX; i++) {
             if (nic->exceptions[kind][i].flow)
-                nic_destroy(nic, &nic->exceptions[kind][i]);
+                nic_destroy(nic, &nic->exceptions[kind][i], true);
             nic->exceptions[kind][i].flow = NULL;
         }
         nic->has[kind] = false;
@@ -110,11 +128,11 @@ int nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **
     if (nic->has[kind])
         return 0;
     for (unsigned i = 0; flow_build_exception(kind, i, nic->ethdev, &flow, what); i++) {
-        err = nic_create(nic, &flow, &nic->exceptions[kind][i], error);
+        err = nic_create(nic, &flow, true, &nic->exceptions[kind][i], error);
         nic->exception_lines[kind][i] = audit_line(&flow);
         if (err) {
             while (i-- > 0) {
-                nic_destroy(nic, &nic->exceptions[kind][i]);
+                nic_destroy(nic, &nic->exceptions[kind][i], true);
                 nic->exceptions[kind][i].flow = NULL;
             }
             return err;

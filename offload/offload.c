@@ -101,6 +101,7 @@ void offload_init(enum offload_mode mode, offload_port_fn *port_of)
     TAILQ_INIT(&engine.all);
     TAILQ_INIT(&engine.queue);
     TAILQ_INIT(&engine.waiting);
+    TAILQ_INIT(&engine.under_way);
     TAILQ_INIT(&engine.pods);
     engine.mode = mode;
     engine.port_of = port_of;

@@ -6,16 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_ethdev.h>
 
 #include "offload/engine.h"
 
-#define QUEUE       0
 #define TABLE_SIZE  64
 #define TABLES_IDLE 64 // tables without a rule that are kept
-#define PAUSE_US    20
 
 struct shape {
     struct rte_flow_attr attr;
@@ -173,35 +170,6 @@ static int find_table(struct nic *nic, const struct flow *flow, struct template_
     return 0;
 }
 
-// Waits for what was begun last. There is nothing else under way, but what was given up.
-static int finish(struct nic *nic, struct rte_flow_error *error)
-{
-    struct rte_flow_op_result results[8];
-    void *mine = (void *)(uintptr_t)nic->operation;
-
-    for (unsigned tries = 0;; tries++) {
-        int n = rte_flow_pull(nic->ethdev, QUEUE, results, RTE_DIM(results), error);
-
-        if (n < 0)
-            return n;
-        for (int i = 0; i < n; i++) {
-            if (results[i].user_data != mine)
-                continue;
-            // The interface has no room for a reason; what is left is that it is full.
-            return results[i].status == RTE_FLOW_OP_SUCCESS
-                       ? 0
-                       : rte_flow_error_set(error, ENOSPC, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-                                            "it could not be put in; the driver does not say why");
-        }
-        if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) ||
-            __atomic_load_n(&engine.stop, __ATOMIC_RELAXED))
-            return rte_flow_error_set(error, ENODEV, RTE_FLOW_ERROR_TYPE_UNSPECIFIED, NULL,
-                                      "the device did not answer");
-        if (tries > 100)
-            usleep(PAUSE_US);
-    }
-}
-
 // Not ENOSPC where a table or the counters are used up: that is one to us.
 static int full_or(int err)
 {
@@ -211,33 +179,21 @@ static int full_or(int err)
 int templates_create(struct nic *nic, const struct flow *flow, struct nic_rule *made,
                      struct rte_flow_error *error)
 {
-    const struct rte_flow_op_attr now = {.postpone = 0};
     struct template_table *table;
     int err = find_table(nic, flow, &table, error);
 
     if (err)
         return full_or(err);
-    made->table = table;
-    made->flow = rte_flow_async_create(nic->ethdev, QUEUE, &now, table->table, flow->items, 0,
-                                       flow->actions, 0, (void *)++nic->operation, error);
-    err = made->flow ? finish(nic, error) : full_or(-rte_errno);
-    if (err)
-        return err;
     nic->n_idle_tables -= table->n++ == 0;
-    return 0;
+    err = operations_create(nic, table, table->table, flow, made, error);
+    if (err)
+        templates_left(nic, table);
+    return full_or(err);
 }
 
-int templates_destroy(struct nic *nic, const struct nic_rule *rule, struct rte_flow_error *error)
+void templates_left(struct nic *nic, struct template_table *table)
 {
-    const struct rte_flow_op_attr now = {.postpone = 0};
-    int err = rte_flow_async_destroy(nic->ethdev, QUEUE, &now, rule->flow, (void *)++nic->operation,
-                                     error);
-
-    if (!err)
-        err = finish(nic, error);
-    if (!err)
-        nic->n_idle_tables += --rule->table->n == 0;
-    return err;
+    nic->n_idle_tables += --table->n == 0;
 }
 
 void templates_forget_rules(struct nic *nic)
