@@ -36,7 +36,7 @@ record() {
 	echo start >&6
 	wait_until 60 file_has "$1" 600000 || tail -n 20 "$1.log"
 	echo quit >&6
-	wait_until 20 eval "! process_alive '$scratch/testpmd.pid'"
+	wait_until 60 eval "! process_alive '$scratch/testpmd.pid'"
 	exec 6>&-
 }
 
