@@ -30,6 +30,7 @@ static int open_netdev(struct esw_port *port)
     // What the socket itself sends must not come back.
     if (!address.sll_ifindex ||
         setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
+        setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof(one)) ||
         bind(fd, (const struct sockaddr *)&address, sizeof(address)) ||
         setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)) ||
         ioctl(fd, SIOCGIFHWADDR, &request)) {
@@ -38,7 +39,48 @@ static int open_netdev(struct esw_port *port)
         return err;
     }
     memcpy(&port->mac, request.ifr_hwaddr.sa_data, sizeof(port->mac));
+    port->backend.ifindex = address.sll_ifindex;
     return fd;
+}
+
+// The kernel takes a frame's outer VLAN tag out before packet sockets see it, and tells it beside
+// the frame (packet(7), PACKET_AUXDATA). Back it goes.
+static uint32_t put_vlan_back(uint8_t *frame, uint32_t length, const struct tpacket_auxdata *aux)
+{
+    const uint32_t at = offsetof(struct rte_ether_hdr, ether_type);
+    const rte_be16_t tag[] = {
+        rte_cpu_to_be_16(aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid
+                                                                    : RTE_ETHER_TYPE_VLAN),
+        rte_cpu_to_be_16(aux->tp_vlan_tci),
+    };
+
+    if (!(aux->tp_status & TP_STATUS_VLAN_VALID) || length < at)
+        return length;
+    memmove(frame + at + sizeof(tag), frame + at, length - at);
+    memcpy(frame + at, tag, sizeof(tag));
+    return length + (uint32_t)sizeof(tag);
+}
+
+static int receive_netdev(const struct esw_backend *backend, uint8_t *frame)
+{
+    struct tpacket_auxdata aux = {0};
+    char control[CMSG_SPACE(sizeof(aux))] __attribute__((aligned(8)));
+    struct iovec data = {.iov_base = frame, .iov_len = ESW_FRAME_MAX - RTE_VLAN_HLEN};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(backend->fd, &message, 0);
+    const struct cmsghdr *header;
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
+    if (message.msg_flags & MSG_TRUNC) // longer than any frame here; the next is for the next turn
+        return 0;
+    header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_PACKET && header->cmsg_type == PACKET_AUXDATA)
+        memcpy(&aux, CMSG_DATA(header), sizeof(aux));
+    return (int)put_vlan_back(frame, (uint32_t)n, &aux);
 }
 
 static int open_rings(struct esw_port *port)
@@ -119,9 +161,10 @@ int esw_backend_reopen(struct esw_port *port)
 {
     int fd, ret;
 
-    if (port->backend.kind != ESW_BACKEND_TAP)
-        return -ENODEV;
-    fd = esw_tap_open(port);
+    if (port->backend.kind == ESW_BACKEND_TAP)
+        fd = esw_tap_open(port);
+    else
+        fd = port->backend.kind == ESW_BACKEND_NETDEV ? open_netdev(port) : -ENODEV;
     if (fd < 0)
         return fd;
     // In one step, as the program's threads may be writing.
@@ -139,11 +182,10 @@ int esw_backend_receive(struct esw_port *port, uint8_t *frame)
 
     switch (backend->kind) {
     case ESW_BACKEND_TAP:
-    case ESW_BACKEND_NETDEV:
         n = read(backend->fd, frame, ESW_FRAME_MAX);
-        if (n >= 0)
-            return (int)n;
-        return errno == EAGAIN || errno == EINTR || errno == ENETDOWN ? 0 : -errno;
+        return n >= 0 ? (int)n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    case ESW_BACKEND_NETDEV:
+        return receive_netdev(backend, frame);
     case ESW_BACKEND_RING:
         if (rte_ring_dequeue(backend->in, (void **)&mbuf))
             return 0;
@@ -191,6 +233,17 @@ int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t lengt
         break;
     }
     return 0;
+}
+
+bool esw_backend_is_stale(const struct esw_port *port)
+{
+    struct ifreq request = {0};
+
+    if (port->backend.kind != ESW_BACKEND_NETDEV)
+        return false;
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", port->backend.name);
+    return ioctl(port->backend.fd, SIOCGIFINDEX, &request) == 0 &&
+           request.ifr_ifindex != port->backend.ifindex;
 }
 
 bool esw_backend_link(const struct esw_port *port)

@@ -16,6 +16,7 @@
 int esw_control_open(struct esw *esw, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat there;
 
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
@@ -23,7 +24,8 @@ int esw_control_open(struct esw *esw, const char *path)
     esw->control = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (esw->control < 0)
         return -errno;
-    unlink(path); // left by one that was killed
+    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode))
+        unlink(path); // left by one that was killed
     if (bind(esw->control, (const struct sockaddr *)&address, sizeof(address)) || chmod(path, 0600))
         return -errno;
     strcpy(esw->control_path, path);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Counters and ageing, of rules and of indirect actions.
-#include <string.h>
-
+// Counters of rules and of indirect actions.
 #include <rte_cycles.h>
 
 #include "offload/esw/esw.h"
@@ -46,28 +44,4 @@ void esw_count_query(const struct esw *esw, struct esw_counter *counter,
     counter->hits -= counter->shown_hits;
     counter->bytes -= counter->shown_bytes;
     counter->shown_hits = counter->shown_bytes = 0;
-}
-
-static double idle_seconds(const struct esw_age *age)
-{
-    return (double)(rte_rdtsc() - age->last_hit_tsc) / (double)rte_get_tsc_hz();
-}
-
-void esw_age_hit(struct esw_age *age)
-{
-    age->last_hit_tsc = rte_rdtsc();
-    age->aged = false;
-}
-
-bool esw_age_is_over(const struct esw_age *age)
-{
-    return age->timeout && idle_seconds(age) >= age->timeout; // 0 ends it
-}
-
-void esw_age_query(const struct esw_age *age, struct rte_flow_query_age *query)
-{
-    memset(query, 0, sizeof(*query));
-    query->aged = esw_age_is_over(age);
-    query->sec_since_last_hit_valid = 1;
-    query->sec_since_last_hit = (uint32_t)idle_seconds(age);
 }

@@ -10,8 +10,8 @@
 #include <rte_kvargs.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
-#include <rte_version.h>
 
+#include "offload/esw/devargs.h"
 #include "offload/esw/esw.h"
 
 #define NAME "net_esw"
@@ -56,41 +56,13 @@ static int create_ethdev(struct esw_port *port)
     return ret;
 }
 
-static int parse_representors(const char *args, struct rte_eth_devargs *list)
-{
-    memset(list, 0, sizeof(*list));
-#if RTE_VERSION >= RTE_VERSION_NUM(24, 3, 0, 0)
-    return rte_eth_devargs_parse(args, list, 1) < 0 ? -EINVAL : 0;
-#else
-    return rte_eth_devargs_parse(args, list);
-#endif
-}
-
 // Makes the ethdevs that the arguments name and that are not there: the first PF, and the
 // representors.
 static int create_ethdevs(struct esw *esw, const char *args)
 {
-    struct rte_eth_devargs *list = malloc(sizeof(*list));
-    int ret = list ? parse_representors(args, list) : -ENOMEM;
+    int ret = create_ethdev(&esw->ports[0]);
 
-    if (ret == 0)
-        ret = create_ethdev(&esw->ports[0]);
-    if (ret == 0 && list->type == RTE_ETH_REPRESENTOR_PF) {
-        for (unsigned i = 0; !ret && i < list->nb_ports; i++)
-            ret = list->ports[i] < esw->n_wires ? create_ethdev(&esw->ports[list->ports[i]])
-                                                : -ENODEV;
-    } else if (ret == 0 && list->type == RTE_ETH_REPRESENTOR_VF) {
-        for (unsigned i = 0; !ret && i < list->nb_representor_ports; i++)
-            ret = list->representor_ports[i] < esw->n_vfs
-                      ? create_ethdev(&esw->ports[esw->n_wires + list->representor_ports[i]])
-                      : -ENODEV;
-    } else if (ret == 0 && list->type != RTE_ETH_REPRESENTOR_NONE) {
-        ret = -ENOTSUP;
-    }
-    if (ret)
-        ESW_LOG(ERR, "%s: %s: %s\n", esw->name, args, strerror(-ret));
-    free(list);
-    return ret;
+    return ret ? ret : esw_devargs_representors(esw, args, create_ethdev);
 }
 
 // EAL probes a virtual device once. A second probe, `net_esw0,representor=vf[2]`, replaces its
@@ -112,86 +84,6 @@ static void rescan(void *arg)
     }
 }
 
-struct arguments {
-    const char *wires[ESW_WIRES_MAX];
-    const char *vf;
-    const char *control;
-    unsigned n_vfs;
-    int cpu;
-    unsigned persist;
-    enum esw_mode mode;
-    unsigned allow_duplicates; // 2: as the mode has it
-    bool lag_given;
-    struct esw_faults faults;
-};
-
-static int parse_number(const char *key, const char *value, unsigned max, unsigned *number)
-{
-    char *end;
-    unsigned long n = strtoul(value, &end, 10);
-
-    if (end == value || *end || n > max) {
-        ESW_LOG(ERR, "%s=%s: not a number from 0 to %u\n", key, value, max);
-        return -EINVAL;
-    }
-    *number = (unsigned)n;
-    return 0;
-}
-
-static int parse_argument(const char *key, const char *value, void *arg)
-{
-    struct arguments *arguments = arg;
-    unsigned cpu = 0;
-    int ret;
-
-    if (!value)
-        value = "";
-    if (!strcmp(key, "wire0")) {
-        arguments->wires[0] = value;
-    } else if (!strcmp(key, "wire1")) {
-        arguments->wires[1] = value;
-    } else if (!strcmp(key, "vf")) {
-        arguments->vf = value;
-    } else if (!strcmp(key, "vfs")) {
-        return parse_number(key, value, ESW_VFS_MAX, &arguments->n_vfs);
-    } else if (!strcmp(key, "cpu")) {
-        ret = parse_number(key, value, CPU_SETSIZE - 1, &cpu);
-        arguments->cpu = (int)cpu;
-        return ret;
-    } else if (!strcmp(key, "persist")) {
-        return parse_number(key, value, 1, &arguments->persist);
-    } else if (!strcmp(key, "mode")) {
-        ret = esw_mode_parse(value, &arguments->mode);
-        if (ret)
-            ESW_LOG(ERR, "mode=%s: none of ideal, mlx5-sws, mlx5-hws\n", value);
-        return ret;
-    } else if (!strcmp(key, "allow_duplicate_pattern")) {
-        return parse_number(key, value, 1, &arguments->allow_duplicates);
-    } else if (!strcmp(key, "control")) {
-        arguments->control = value;
-    } else if (strcmp(key, "representor")) {
-        ret = esw_fault_set(&arguments->faults, key, value);
-        arguments->lag_given |= !strcmp(key, "counter_lag_ms");
-        if (ret)
-            ESW_LOG(ERR, "%s=%s: no such %s\n", key, value, ret == -ENOENT ? "name" : "value");
-        return ret;
-    }
-    return 0;
-}
-
-// Guide of mlx5, allow_duplicate_pattern: 1 by default, and then the older rule wins. With hardware
-// steering the newer does (mlx5dr links a rule of the same match before the others).
-static enum esw_duplicates duplicates_of(const struct arguments *arguments)
-{
-    if (arguments->allow_duplicates == 0)
-        return ESW_DUPLICATES_REFUSED;
-    if (arguments->mode == ESW_MODE_MLX5_HWS)
-        return ESW_DUPLICATES_NEWEST_WINS;
-    if (arguments->mode == ESW_MODE_MLX5_SWS || arguments->allow_duplicates == 1)
-        return ESW_DUPLICATES_OLDEST_WINS;
-    return ESW_DUPLICATES_REFUSED;
-}
-
 static void set_mac(struct esw_port *port, unsigned device)
 {
     port->mac = (struct rte_ether_addr){
@@ -206,7 +98,7 @@ static void spec_of(const struct esw_port *port, const char *spec, char *text, s
         bool is_netdev = !strchr(spec, ':') && strcmp(spec, "ring") && strcmp(spec, "null");
 
         snprintf(text, size, "%s%s", is_netdev ? "netdev:" : "", spec);
-    } else if (!strncmp(spec, "tap:", 4)) {
+    } else if (!strncmp(spec, "tap:", 4) || !strncmp(spec, "netdev:", 7)) {
         snprintf(text, size, "%s%u", spec, port->no);
     } else if (!strncmp(spec, "pcap:", 5)) {
         // PREFIX3-in.pcap, if it is there, and PREFIX3-out.pcap
@@ -232,11 +124,14 @@ static int open_port(struct esw_port *port, const char *spec)
     ret = esw_backend_open(port, text);
     if (ret)
         ESW_LOG(ERR, "%s: %s %u: %s: %s\n", port->esw->name, port->is_wire ? "wire" : "VF",
-                port->no, text, strerror(-ret));
+                port->no, text,
+                ret == -EINVAL         ? "no such kind, or not as that kind has it"
+                : ret == -ENAMETOOLONG ? "a netdev's name has 1 to 15 characters"
+                                       : strerror(-ret));
     return ret;
 }
 
-static int open_ports(struct esw *esw, const struct arguments *arguments, unsigned number)
+static int open_ports(struct esw *esw, const struct esw_devargs *arguments, unsigned number)
 {
     char vf[16], pool[RTE_MEMPOOL_NAMESIZE];
     const char *vf_spec = arguments->vf;
@@ -266,7 +161,10 @@ static int open_ports(struct esw *esw, const struct arguments *arguments, unsign
     snprintf(pool, sizeof(pool), "%s_rings", esw->name);
     esw->ring_pool = rte_pktmbuf_pool_create(pool, 8191, 0, 0, RTE_PKTMBUF_HEADROOM + ESW_FRAME_MAX,
                                              SOCKET_ID_ANY);
-    return esw->ring_pool ? 0 : -rte_errno;
+    if (esw->ring_pool)
+        return 0;
+    ESW_LOG(ERR, "%s: no memory for packets in rings: %s\n", esw->name, rte_strerror(rte_errno));
+    return -rte_errno;
 }
 
 static void esw_free(struct esw *esw)
@@ -287,9 +185,6 @@ static void esw_free(struct esw *esw)
         esw_flow_forget_all(esw);
         esw_table_free(esw->table);
     }
-    esw_indirect_free_all(esw);
-    for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++)
-        esw_meters_free(&esw->ports[i].meters);
     rte_mempool_free(esw->ring_pool);
     if (esw->domain_id != RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID)
         rte_eth_switch_domain_free(esw->domain_id);
@@ -299,7 +194,7 @@ static void esw_free(struct esw *esw)
     free(esw);
 }
 
-static struct esw *esw_create(struct rte_vdev_device *vdev, const struct arguments *arguments,
+static struct esw *esw_create(struct rte_vdev_device *vdev, const struct esw_devargs *arguments,
                               unsigned number, int *err)
 {
     struct esw *esw = calloc(1, sizeof(*esw));
@@ -318,8 +213,6 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     esw->domain_id = RTE_ETH_DEV_SWITCH_DOMAIN_ID_INVALID;
     esw->epoll = esw->wake = esw->control = -1;
     esw->faults = arguments->faults;
-    if (esw->mode != ESW_MODE_IDEAL && !arguments->lag_given)
-        esw->faults.counter_lag_ms = 500; // svc_cycle_time of mlx5's guide
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&esw->events, &recursive);
@@ -327,7 +220,7 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
     pthread_mutex_init(&esw->lock, NULL);
     TAILQ_INIT(&esw->flows);
     TAILQ_INIT(&esw->handles);
-    esw->table = esw_table_create(duplicates_of(arguments));
+    esw->table = esw_table_create(arguments->duplicates);
     esw->ports = rte_zmalloc("esw_ports", (esw->n_wires + esw->n_vfs) * sizeof(*esw->ports), 0);
     if (!esw->ports)
         esw->n_wires = esw->n_vfs = 0;
@@ -335,10 +228,16 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
         *err = rte_eth_switch_domain_alloc(&esw->domain_id);
     if (*err == 0)
         *err = open_ports(esw, arguments, number);
-    if (*err == 0 && arguments->control)
+    if (*err == 0 && arguments->control) {
         *err = esw_control_open(esw, arguments->control);
-    if (*err == 0)
+        if (*err)
+            ESW_LOG(ERR, "%s: control=%s: %s\n", esw->name, arguments->control, strerror(-*err));
+    }
+    if (*err == 0) {
         *err = esw_switch_start(esw);
+        if (*err)
+            ESW_LOG(ERR, "%s: the e-switch's thread: %s\n", esw->name, strerror(-*err));
+    }
     if (*err == 0)
         return esw;
     esw_free(esw);
@@ -348,9 +247,9 @@ static struct esw *esw_create(struct rte_vdev_device *vdev, const struct argumen
 static int probe(struct rte_vdev_device *vdev)
 {
     const char *args = rte_vdev_device_args(vdev);
-    struct arguments arguments = {.wires = {"null"}, .cpu = -1, .allow_duplicates = 2};
+    struct esw_devargs arguments;
     struct rte_kvargs *list;
-    struct esw *esw = NULL;
+    struct esw *esw;
     unsigned number;
     int ret;
 
@@ -361,18 +260,13 @@ static int probe(struct rte_vdev_device *vdev)
         ESW_LOG(ERR, "%s: a name must be " NAME "0 to " NAME "99\n", rte_vdev_device_name(vdev));
         return ret;
     }
-    esw_fault_init(&arguments.faults);
-    list = rte_kvargs_parse(args, NULL);
-    if (!list) {
-        ESW_LOG(ERR, "%s: %s: malformed arguments\n", rte_vdev_device_name(vdev), args);
+    list = esw_devargs_parse(rte_vdev_device_name(vdev), args, &arguments);
+    if (!list)
         return -EINVAL;
-    }
-    ret = rte_kvargs_process(list, NULL, parse_argument, &arguments);
-    if (ret == 0)
-        esw = esw_create(vdev, &arguments, number, &ret);
+    esw = esw_create(vdev, &arguments, number, &ret);
     rte_kvargs_free(list);
     if (!esw)
-        return ret ? ret : -EINVAL;
+        return ret;
     ESW_LOG(WARNING,
             "%s: a SmartNIC in software, for development and tests: %u wires, %u VFs, mode %s\n",
             esw->name, esw->n_wires, esw->n_vfs, esw_mode_name(esw->mode));
@@ -410,7 +304,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_esw,
                               "wire0=<netdev>|tap:<name>|pcap:<in>+<out>|gen:<flows>|ring|null "
                               "wire1=<as wire0> "
                               "vfs=<number> "
-                              "vf=tap:<prefix>|pcap:<prefix>|gen:<flows>|ring|null "
+                              "vf=tap:<prefix>|netdev:<prefix>|pcap:<prefix>|gen:<flows>|ring|null "
                               "representor=vf[<list>]|pf<n> "
                               "cpu=<number> "
                               "persist=0|1 "

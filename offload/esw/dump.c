@@ -88,6 +88,8 @@ static void say_pattern(FILE *file, const struct esw *esw, const struct esw_prog
         fprintf(file, " %s %s is %u /", program->from_app ? "port_representor" : "represented_port",
                 program->from_app ? "port_id" : "ethdev_port_id",
                 esw->ports[key->in_port - 1].port_id);
+    else if (program->from_app)
+        fprintf(file, " port_representor /");
     fprintf(file, " eth");
     say_mac(file, "dst", &key->eth_dst, &mask->eth_dst);
     say_mac(file, "src", &key->eth_src, &mask->eth_src);

@@ -68,6 +68,7 @@ struct esw_backend {
     } kind;
     char name[22]; // of the netdev, or what the rings' names begin with
     int fd;
+    int ifindex; // of a NETDEV
     struct rte_ring *in, *out;
     struct esw_player *player;
 };
@@ -128,6 +129,7 @@ struct esw {
     struct esw_flows flows;
     struct esw_handles handles; // indirect actions
     unsigned n_from_app_rules;  // rules that match what ethdevs send
+    unsigned n_ages;            // rules and indirect actions that age
     struct esw_faults faults;
 
     unsigned n_jobs; // pushed on flow queues and not done; atomic
@@ -170,8 +172,11 @@ void esw_backend_close(struct esw_port *port);
 // Bytes received into ESW_FRAME_MAX bytes, 0 if there is none now, or a negative errno.
 int esw_backend_receive(struct esw_port *port, uint8_t *frame);
 int esw_backend_send(struct esw_port *port, const uint8_t *frame, uint32_t length);
-// The TAP of a VF went with its namespace: makes it anew, with the same file descriptor.
+// The TAP of a VF went with its namespace: makes it anew, with the same file descriptor. A kernel
+// netdev was deleted and made again: takes the new one.
 int esw_backend_reopen(struct esw_port *port);
+// Is the kernel netdev of this name another than the one that was opened?
+bool esw_backend_is_stale(const struct esw_port *port);
 bool esw_backend_link(const struct esw_port *port);
 
 // tap.c: a file descriptor or a negative errno.
@@ -208,21 +213,30 @@ void esw_flow_hit(struct esw *esw, struct rte_flow *flow, uint32_t length);
 void esw_flow_hold(struct rte_flow *flow);
 void esw_flow_release(struct rte_flow *flow);
 
-// count.c: counters and ageing, of rules and of indirect actions. All under esw.lock.
+// count.c: counters of rules and of indirect actions. All under esw.lock.
 void esw_count_hit(const struct esw *esw, struct esw_counter *counter, uint32_t length);
 void esw_count_query(const struct esw *esw, struct esw_counter *counter,
                      struct rte_flow_query_count *count);
-void esw_age_hit(struct esw_age *age);
-bool esw_age_is_over(const struct esw_age *age);
-void esw_age_query(const struct esw_age *age, struct rte_flow_query_age *query);
 // Which turn of the counters it is: counters are seen as they were at its begin.
 uint64_t esw_count_cycle(const struct esw *esw);
 
+// age.c. Under esw.lock.
+void esw_age_hit(struct esw_age *age);
+void esw_age_query(const struct esw_age *age, struct rte_flow_query_age *query);
+// Tells the program of what is over and was not before. In the e-switch's thread.
+void esw_ages_watch(struct esw *esw);
+// rte_flow's operations: a port's own, each told of once.
+int esw_get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
+                       struct rte_flow_error *error);
+int esw_get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts, uint32_t n,
+                         struct rte_flow_error *error);
+
 // indirect.c: rte_flow's operations, and
 // an action that is one: counts the program's packets. -EINVAL with *error set. Under esw.lock.
-int esw_indirect_use(const struct esw *esw, const struct rte_flow_action *action,
+int esw_indirect_use(const struct esw_port *port, const struct rte_flow_action *action,
                      struct esw_program *program, struct rte_flow_error *error);
-void esw_indirect_free_all(struct esw *esw);
+// Those of the port.
+void esw_indirect_free_all(struct esw_port *port);
 struct rte_flow_action_handle *esw_indirect_create(struct rte_eth_dev *dev,
                                                    const struct rte_flow_indir_action_conf *conf,
                                                    const struct rte_flow_action *action,

@@ -156,6 +156,9 @@ static int infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
     info->rx_offload_capa = RTE_ETH_RX_OFFLOAD_CHECKSUM;
     info->tx_offload_capa = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     info->flow_type_rss_offloads = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
+    info->dev_capa = RTE_ETH_DEV_CAPA_FLOW_SHARED_OBJECT_KEEP;
+    if (!esw_mode_stop_ends_rules(port->esw))
+        info->dev_capa |= RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP;
     info->switch_info.name = port->esw->name;
     info->switch_info.domain_id = port->esw->domain_id;
     info->switch_info.port_id = port->index;
@@ -264,6 +267,8 @@ static int close_ethdev(struct rte_eth_dev *dev)
         tx_queue_release(dev, i);
     pthread_mutex_lock(&port->esw->lock);
     esw_async_free(port);
+    esw_indirect_free_all(port);
+    esw_meters_free(&port->meters);
     port->ethdev = NULL;
     port->port_id = RTE_MAX_ETHPORTS;
     pthread_mutex_unlock(&port->esw->lock);
@@ -282,6 +287,11 @@ static int stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
         stats->ipackets += rxq->received.packets;
         stats->ibytes += rxq->received.bytes;
         stats->imissed += rxq->missed;
+        if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
+            stats->q_ipackets[i] = rxq->received.packets;
+            stats->q_ibytes[i] = rxq->received.bytes;
+            stats->q_errors[i] = rxq->missed;
+        }
     }
     for (unsigned i = 0; i < dev->data->nb_tx_queues; i++) {
         const struct esw_txq *txq = dev->data->tx_queues[i];
@@ -291,6 +301,10 @@ static int stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
         stats->opackets += txq->sent.packets;
         stats->obytes += txq->sent.bytes;
         stats->oerrors += txq->failed;
+        if (i < RTE_ETHDEV_QUEUE_STAT_CNTRS) {
+            stats->q_opackets[i] = txq->sent.packets;
+            stats->q_obytes[i] = txq->sent.bytes;
+        }
     }
     return 0;
 }

@@ -66,6 +66,8 @@ static const struct number {
     {"refuse_permille", offsetof(struct esw_faults, refuse_permille), 1000},
     {"lose_permille", offsetof(struct esw_faults, lose_permille), 1000},
     {"alter_permille", offsetof(struct esw_faults, alter_permille), 1000},
+    {"counters_stuck", offsetof(struct esw_faults, counters_stuck), 1},
+    {"queue_stuck", offsetof(struct esw_faults, queue_stuck), 1},
     {"play", offsetof(struct esw_faults, play), 1},
     {"links_down", offsetof(struct esw_faults, links_down), UINT32_MAX},
 };
@@ -110,6 +112,18 @@ static int set_without(struct esw_faults *faults, const char *value)
     return 0;
 }
 
+bool esw_fault_max(const char *name, uint32_t *max)
+{
+    *max = UINT32_MAX;
+    for (unsigned i = 0; i < RTE_DIM(numbers); i++) {
+        if (!strcmp(numbers[i].name, name)) {
+            *max = numbers[i].max;
+            return true;
+        }
+    }
+    return !strcmp(name, "seed");
+}
+
 int esw_fault_set(struct esw_faults *faults, const char *name, const char *value)
 {
     uint32_t number;
@@ -125,12 +139,6 @@ int esw_fault_set(struct esw_faults *faults, const char *name, const char *value
     }
     if (!strcmp(name, "without"))
         return set_without(faults, value);
-    if (!strcmp(name, "counters_stuck") || !strcmp(name, "queue_stuck")) {
-        if (!number_of(value, 1, &number))
-            return -EINVAL;
-        *(name[0] == 'c' ? &faults->counters_stuck : &faults->queue_stuck) = number;
-        return 0;
-    }
     if (!strcmp(name, "seed")) {
         if (!number_of(value, UINT32_MAX, &number))
             return -EINVAL;
@@ -211,7 +219,7 @@ void esw_fault_alter_now(struct esw_faults *faults, struct esw_program *program,
 
     faults->n_altered++;
     // The last action is the worst to have wrong: another port, none, or one instead of none.
-    if (op->type == ESW_OP_TO_WIRE_OR_VF)
+    if (op->type == ESW_OP_TO_WIRE_OR_VF && n_ports > 1)
         op->port = (uint16_t)((op->port + 1u + esw_fault_random(faults, n_ports - 1)) % n_ports);
     else if (op->type == ESW_OP_DROP)
         *op = (struct esw_op){.type = ESW_OP_TO_WIRE_OR_VF,

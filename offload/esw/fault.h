@@ -19,10 +19,10 @@ struct esw_faults {
     uint32_t refuse_every;                                   // n: each n-th create; 0: none
     uint32_t again_every;                                    // the same, with EAGAIN
     uint32_t refuse_permille, lose_permille, alter_permille; // of creates, at random
-    bool counters_stuck;                                     // they stay as they are
+    uint32_t counters_stuck;                                 // 1: they stay as they are
     uint32_t counter_lag_ms;                                 // they are shown each so many
     uint32_t play;                                           // 1: files and generators give packets
-    bool queue_stuck;                                        // nothing of a flow queue is done
+    uint32_t queue_stuck;                                    // 1: nothing of a flow queue is done
     uint32_t links_down; // bit 0 and 1: the wires, from bit 2 on: the first VFs
     uint64_t without;    // items and actions that are not taken, bits of fault.c's table
     uint64_t random;
@@ -34,6 +34,9 @@ struct esw_faults {
 void esw_fault_init(struct esw_faults *faults);
 // Sets one of the names. -ENOENT: no such name; -EINVAL: no such value.
 int esw_fault_set(struct esw_faults *faults, const char *name, const char *value);
+
+// Is the name that of a number? *max is the greatest that it may be.
+bool esw_fault_max(const char *name, uint32_t *max);
 
 // May the rule be had at all, as validate sees it? 0, or -ENOTSUP with *error set.
 int esw_fault_capable(const struct esw_faults *faults, const struct rte_flow_item pattern[],

@@ -80,6 +80,7 @@ int esw_flow_insert(struct esw *esw, struct rte_flow *flow, struct rte_flow_erro
     flow->age = (struct esw_age){.timeout = flow->program.age_timeout,
                                  .context = flow->program.age_context};
     esw_age_hit(&flow->age);
+    esw->n_ages += flow->program.age;
     TAILQ_INSERT_TAIL(&esw->flows, flow, next);
     return 0;
 }
@@ -159,6 +160,7 @@ void esw_flow_free(struct esw *esw, struct rte_flow *flow)
 void esw_flow_forget(struct esw *esw, struct rte_flow *flow)
 {
     lose(esw, flow);
+    esw->n_ages -= flow->program.age;
     TAILQ_REMOVE(&esw->flows, flow, next);
     esw_flow_free(esw, flow);
 }
@@ -190,6 +192,7 @@ static bool add_extra(struct esw *esw, const struct rte_flow *like)
     flow->program = like->program;
     flow->program.shared_count = flow->program.shared_age = NULL;
     flow->program.meter = NULL;
+    flow->program.age = false; // its context is the program's
     flow->program.priority = 0;
     flow->program.n_ops = 1;
     flow->program.ops[0] = (struct esw_op){.type = ESW_OP_DROP};
@@ -324,64 +327,6 @@ static int query(struct rte_eth_dev *dev, struct rte_flow *flow,
     return ret;
 }
 
-// False: there is no room for more.
-static bool tell_aged(struct esw_age *age, void *handle, void **contexts, uint32_t n,
-                      uint32_t *found)
-{
-    if (age->aged || !esw_age_is_over(age))
-        return true;
-    if (n && *found == n)
-        return false;
-    if (n) {
-        contexts[*found] = age->context ? age->context : handle;
-        age->aged = true;
-    }
-    ++*found;
-    return true;
-}
-
-static int aged_flows(struct rte_eth_dev *dev, bool of_queue, uint32_t queue, void **contexts,
-                      uint32_t n)
-{
-    struct esw *esw = esw_port_of_dev(dev)->esw;
-    struct rte_flow_action_handle *handle;
-    struct rte_flow *flow;
-    uint32_t found = 0;
-
-    pthread_mutex_lock(&esw->lock);
-    TAILQ_FOREACH(flow, &esw->flows, next)
-    {
-        if (!flow->program.age || flow->program.shared_age ||
-            (of_queue && (!flow->table || flow->queue != queue)))
-            continue;
-        if (!tell_aged(&flow->age, flow, contexts, n, &found))
-            break;
-    }
-    TAILQ_FOREACH(handle, &esw->handles, next)
-    {
-        if (of_queue || handle->type != RTE_FLOW_ACTION_TYPE_AGE || !handle->users)
-            continue;
-        if (!tell_aged(&handle->age, handle, contexts, n, &found))
-            break;
-    }
-    pthread_mutex_unlock(&esw->lock);
-    return (int)found;
-}
-
-static int get_aged_flows(struct rte_eth_dev *dev, void **contexts, uint32_t n,
-                          struct rte_flow_error *error)
-{
-    (void)error;
-    return aged_flows(dev, false, 0, contexts, n);
-}
-
-static int get_q_aged_flows(struct rte_eth_dev *dev, uint32_t queue, void **contexts, uint32_t n,
-                            struct rte_flow_error *error)
-{
-    (void)error;
-    return aged_flows(dev, true, queue, contexts, n);
-}
-
 static int pick_transfer_proxy(struct rte_eth_dev *dev, uint16_t *proxy,
                                struct rte_flow_error *error)
 {
@@ -429,8 +374,8 @@ const struct rte_flow_ops esw_flow_ops = {
     .query = query,
     .isolate = isolate,
     .dev_dump = dump,
-    .get_aged_flows = get_aged_flows,
-    .get_q_aged_flows = get_q_aged_flows,
+    .get_aged_flows = esw_get_aged_flows,
+    .get_q_aged_flows = esw_get_q_aged_flows,
     .action_handle_create = esw_indirect_create,
     .action_handle_destroy = esw_indirect_destroy,
     .action_handle_update = esw_indirect_update,

@@ -34,7 +34,8 @@ struct rte_flow_action_handle *esw_indirect_create(struct rte_eth_dev *dev,
                                                    const struct rte_flow_action *action,
                                                    struct rte_flow_error *error)
 {
-    struct esw *esw = esw_port_of_dev(dev)->esw;
+    struct esw_port *port = esw_port_of_dev(dev);
+    struct esw *esw = port->esw;
     struct rte_flow_action_handle *handle = calloc(1, sizeof(*handle));
     int ret;
 
@@ -46,6 +47,8 @@ struct rte_flow_action_handle *esw_indirect_create(struct rte_eth_dev *dev,
     ret = check_new(esw, conf, action, error);
     if (ret == 0) {
         handle->type = action->type;
+        handle->owner = port->index;
+        esw->n_ages += action->type == RTE_FLOW_ACTION_TYPE_AGE;
         if (action->type == RTE_FLOW_ACTION_TYPE_AGE) {
             const struct rte_flow_action_age *age = action->conf;
 
@@ -62,6 +65,13 @@ struct rte_flow_action_handle *esw_indirect_create(struct rte_eth_dev *dev,
     return NULL;
 }
 
+static void forget(struct esw *esw, struct rte_flow_action_handle *handle)
+{
+    esw->n_ages -= handle->type == RTE_FLOW_ACTION_TYPE_AGE;
+    TAILQ_REMOVE(&esw->handles, handle, next);
+    free(handle);
+}
+
 int esw_indirect_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle *handle,
                          struct rte_flow_error *error)
 {
@@ -72,10 +82,8 @@ int esw_indirect_destroy(struct rte_eth_dev *dev, struct rte_flow_action_handle 
     if (handle->users)
         ret = refuse(error, EBUSY, handle, "rules use the indirect action");
     else
-        TAILQ_REMOVE(&esw->handles, handle, next);
+        forget(esw, handle);
     pthread_mutex_unlock(&esw->lock);
-    if (ret == 0)
-        free(handle);
     return ret;
 }
 
@@ -112,18 +120,18 @@ int esw_indirect_query(struct rte_eth_dev *dev, const struct rte_flow_action_han
     return 0;
 }
 
-int esw_indirect_use(const struct esw *esw, const struct rte_flow_action *action,
+int esw_indirect_use(const struct esw_port *port, const struct rte_flow_action *action,
                      struct esw_program *program, struct rte_flow_error *error)
 {
     struct rte_flow_action_handle *handle;
 
-    TAILQ_FOREACH(handle, &esw->handles, next)
+    TAILQ_FOREACH(handle, &port->esw->handles, next)
     {
-        if (handle == action->conf)
+        if (handle == action->conf && handle->owner == port->index)
             break;
     }
     if (!handle)
-        return refuse(error, EINVAL, action, "there is no such indirect action");
+        return refuse(error, EINVAL, action, "this port has no such indirect action");
     if (handle->type == RTE_FLOW_ACTION_TYPE_COUNT) {
         if (program->shared_count)
             return refuse(error, EINVAL, action, "one shared counter only");
@@ -139,12 +147,13 @@ int esw_indirect_use(const struct esw *esw, const struct rte_flow_action *action
     return 0;
 }
 
-void esw_indirect_free_all(struct esw *esw)
+void esw_indirect_free_all(struct esw_port *port)
 {
-    struct rte_flow_action_handle *handle;
+    struct rte_flow_action_handle *handle, *next;
 
-    while ((handle = TAILQ_FIRST(&esw->handles))) {
-        TAILQ_REMOVE(&esw->handles, handle, next);
-        free(handle);
+    for (handle = TAILQ_FIRST(&port->esw->handles); handle; handle = next) {
+        next = TAILQ_NEXT(handle, next);
+        if (handle->owner == port->index)
+            forget(port->esw, handle);
     }
 }

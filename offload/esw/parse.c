@@ -23,6 +23,7 @@ union item {
 struct context {
     const struct esw_port *port;
     struct esw_program *program;
+    bool has_port; // an item said where packets come from
     // Of the item at hand, spec ANDed with mask: OVS gives specs with more bits. (Where the mode
     // has it so, they are left, and no packet ever has them.)
     union item spec, mask;
@@ -54,6 +55,9 @@ static int take_port(struct context *context, bool from_app)
 {
     const struct esw_port *in;
 
+    context->has_port = true;
+    context->program->key.from_app = from_app;
+    context->program->from_app = from_app;
     if (!context->mask.ethdev.port_id) // any port
         return 0;
     if (context->mask.ethdev.port_id != UINT16_MAX)
@@ -63,8 +67,6 @@ static int take_port(struct context *context, bool from_app)
         return -ENODEV;
     context->program->key.in_port = in->index + 1;
     context->program->mask.in_port = UINT16_MAX;
-    context->program->key.from_app = from_app;
-    context->program->from_app = from_app;
     context->mask.ethdev.port_id = 0;
     return 0;
 }
@@ -271,7 +273,7 @@ int esw_parse(const struct esw_port *port, const struct rte_flow_attr *attr,
     program->group = attr->group;
     program->priority = attr->priority;
     // Like a real e-switch, rules see what comes from wires and VFs; the program's own packets
-    // only where they ask for them.
+    // only where they ask for them, and after a jump from there.
     program->mask.from_app = 0xff;
     for (item = pattern; item->type != RTE_FLOW_ITEM_TYPE_END; item++) {
         int ret;
@@ -287,6 +289,8 @@ int esw_parse(const struct esw_port *port, const struct rte_flow_attr *attr,
     if (!program->mask.in_port && port->index != 0) {
         program->key.in_port = port->index + 1;
         program->mask.in_port = UINT16_MAX;
+    } else if (!context.has_port && attr->group > 0) {
+        program->mask.from_app = 0;
     }
     return esw_parse_actions(port, actions, program, error);
 }

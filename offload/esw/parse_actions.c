@@ -273,7 +273,7 @@ int esw_parse_actions(const struct esw_port *port, const struct rte_flow_action 
         if (action->type == RTE_FLOW_ACTION_TYPE_VOID)
             continue;
         if (action->type == RTE_FLOW_ACTION_TYPE_INDIRECT) {
-            ret = esw_indirect_use(port->esw, action, program, error);
+            ret = esw_indirect_use(port, action, program, error);
             if (ret)
                 return ret;
             continue;

@@ -15,10 +15,10 @@
 #include "offload/esw/esw.h"
 #include "offload/esw/rewrite.h"
 
-#define BURST            32
-#define JUMPS_MAX        16
-#define LINK_INTERVAL_MS 100
-#define POLL_SLEEP_US    50 // rings and files cannot wake the thread
+#define BURST             32
+#define JUMPS_MAX         16
+#define WATCH_INTERVAL_MS 100
+#define POLL_SLEEP_US     50 // rings and files cannot wake the thread
 
 // A frame on its way, in a buffer of ESW_FRAME_MAX bytes.
 struct packet {
@@ -161,6 +161,17 @@ void esw_switch_frame(struct esw_port *port, bool from_app, uint8_t *frame, uint
     port->hw_dropped++;
 }
 
+static int reopen(struct esw_port *port)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
+    int ret = esw_backend_reopen(port);
+
+    // What was open before is gone from the set with its last file descriptor.
+    if (ret == 0 && epoll_ctl(port->esw->epoll, EPOLL_CTL_ADD, port->backend.fd, &event))
+        ret = -errno;
+    return ret;
+}
+
 static unsigned poll_port(struct esw_port *port, uint8_t *frame)
 {
     unsigned n;
@@ -173,13 +184,8 @@ static unsigned poll_port(struct esw_port *port, uint8_t *frame)
                 ESW_LOG(NOTICE, "%s: %s: %s\n", port->esw->name, port->backend.name,
                         strerror(-length));
             // The TAP's namespace is gone, and the TAP with it.
-            if (length < 0 && esw_backend_reopen(port) == 0) {
-                struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
-
-                epoll_ctl(port->esw->epoll, EPOLL_CTL_ADD, port->backend.fd, &event);
-            } else if (length < 0) {
+            if (length < 0 && reopen(port))
                 epoll_ctl(port->esw->epoll, EPOLL_CTL_DEL, port->backend.fd, NULL);
-            }
             break;
         }
         if (__atomic_load_n(&port->esw->unplugged, __ATOMIC_RELAXED))
@@ -201,8 +207,11 @@ static void watch_links(struct esw *esw)
     for (unsigned i = 0; i < esw->n_wires + esw->n_vfs; i++) {
         struct esw_port *port = &esw->ports[i];
         unsigned bit = port->is_wire ? port->no : ESW_WIRES_MAX + port->no;
-        bool link = esw_backend_link(port), changed;
+        bool link, changed;
 
+        if (esw_backend_is_stale(port) && reopen(port) == 0)
+            ESW_LOG(NOTICE, "%s: %s is another netdev now\n", esw->name, port->backend.name);
+        link = esw_backend_link(port);
         pthread_mutex_lock(&esw->lock);
         if (bit < 32 && esw->faults.links_down & (1u << bit))
             link = false;
@@ -247,12 +256,12 @@ static void *run_thread(void *arg)
 {
     struct esw *esw = arg;
     bool polled = has_polled(esw);
-    uint64_t next_link = 0;
+    uint64_t next_watch = 0;
     uint8_t frame[ESW_FRAME_MAX];
 
     while (!__atomic_load_n(&esw->stop, __ATOMIC_RELAXED)) {
         struct epoll_event events[BURST];
-        int n = epoll_wait(esw->epoll, events, BURST, polled ? 0 : LINK_INTERVAL_MS);
+        int n = epoll_wait(esw->epoll, events, BURST, polled ? 0 : WATCH_INTERVAL_MS);
         uint64_t now = rte_rdtsc();
 
         for (int i = 0; i < n; i++) {
@@ -268,9 +277,10 @@ static void *run_thread(void *arg)
             esw_queues_work(esw);
             pthread_mutex_unlock(&esw->lock);
         }
-        if (now >= next_link) {
+        if (now >= next_watch) {
             watch_links(esw);
-            next_link = now + rte_get_tsc_hz() / 1000 * LINK_INTERVAL_MS;
+            esw_ages_watch(esw);
+            next_watch = now + rte_get_tsc_hz() / 1000 * WATCH_INTERVAL_MS;
         }
     }
     return NULL;

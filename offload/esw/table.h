@@ -60,7 +60,8 @@ struct esw_age {
     uint32_t timeout; // seconds
     void *context;
     uint64_t last_hit_tsc;
-    bool aged; // told of
+    bool aged;      // told of
+    bool announced; // by an event
 };
 
 struct esw_meter;
@@ -69,6 +70,7 @@ struct esw_meter;
 struct rte_flow_action_handle {
     TAILQ_ENTRY(rte_flow_action_handle) next; // of all
     enum rte_flow_action_type type;
+    uint16_t owner; // index of the port on whose ethdev it was created
     unsigned users; // rules
     struct esw_counter counter;
     struct esw_age age;
