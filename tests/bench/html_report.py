@@ -21,10 +21,11 @@ h1 { font-size: 30px; margin: 0 0 4px; letter-spacing: -.02em; } h2 { font-size:
 p { max-width: 75ch; } .soft, figcaption, small { color: var(--soft); }
 .hero { display: flex; flex-wrap: wrap; gap: 14px; margin: 26px 0; }
 .hero div { flex: 1 1 180px; background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 18px; }
-.hero b { display: block; font-size: 30px; letter-spacing: -.02em; color: #0a9f8a; }
+.hero b { display: block; font-size: 30px; letter-spacing: -.02em; color: var(--good); }
 figure { margin: 14px 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 16px 18px; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 14px; }
-svg { width: 100%; height: auto; display: block; font: 13px system-ui, sans-serif; }
+.two { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(440px, 100%), 1fr)); gap: 14px; }
+.two figure { margin: 0; } pre { overflow-x: auto; }
+svg { width: 100%; height: auto; display: block; font: 13px system-ui, sans-serif; overflow: visible; }
 svg text { fill: var(--ink); } svg .tick { fill: var(--soft); font-size: 12px; } svg .value { font-weight: 600; }
 .grid { stroke: var(--line); } .whisker { stroke: var(--ink); stroke-width: 1.5; opacity: .55; }
 .floor { fill: var(--card); opacity: .55; } .line { fill: none; stroke-width: 2.5; }
@@ -47,12 +48,17 @@ def page(results):
         f"<title>Sluice: what a packet costs</title><style>{STYLE}{colours}</style></head><body><main>",
         "<h1>What a packet costs</h1>",
         '<p class="soft">Sluice beside testpmd and OVS-DPDK, on one core each, in one run. Medians of '
-        "interleaved rounds; TSC cycles of the contender's core a packet.</p>",
-        hero(results), verdicts(results["targets"]), headline(rows), scaling(rows), sizes(rows),
+        "interleaved rounds; TSC cycles of the contender's core a packet.<br>"
+        f"{escape(next(report.machine_lines(results['machine'])))}</p>",
+        failures(results), hero(results), verdicts(results["targets"]), headline(rows), scaling(rows), sizes(rows),
         attack(rows), *(measure(results, name) for name in report.MEASURES), everything(rows),
         machine(results), "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def failures(results):
+    return "".join(f'<p class="missed">{escape(line)}</p>' for line in results["failures"])
 
 
 def hero(results):
@@ -100,8 +106,8 @@ def headline(rows):
     return plot and f"<h2>The job: guard, 506 pod rules, rewrite, count</h2>{plot}"
 
 
-def lines_of(rows, places, caption, net=True, log=False):
-    """places: {label: case's name}."""
+def lines_of(rows, places, caption, unit, net=True, log=False):
+    """places: {label: case's name}; unit: what the labels count."""
     by = {(row["name"], row["system"]): row for row in rows}
     there = {label: name for label, name in places.items()
              if any(row["name"] == name for row in rows)}
@@ -109,25 +115,35 @@ def lines_of(rows, places, caption, net=True, log=False):
     for system in COLOURS:
         if net and system == "testpmd-io":
             continue
-        points = [by.get((name, system)) for name in there.values()]
-        points = [p and (p["net_cycles"] if net else p["cycles"]["median"]) for p in points]
-        points = [max(p, 0.1) if p is not None else None for p in points]
+        points = [point_of(by.get((name, system)), net, log) for name in there.values()]
         if sum(p is not None for p in points) > 1:
             series[system] = points
     if not series:
         return ""
-    return (f"<figure>{svg.lines(list(there), series, caption, log)}"
+    return (f"<figure>{svg.lines(list(there), series, caption, (unit, 'net cycles' if net else 'cycles'), log)}"
             f"<figcaption>{escape(caption)}</figcaption></figure>")
+
+
+def point_of(row, net, log):
+    """Median, lowest and highest; those of net cycles about the same floor. None: not measured."""
+    if not row or (net and row["net_cycles"] is None):
+        return None
+    cycles = row["cycles"]
+    less = cycles["median"] - row["net_cycles"] if net else 0
+    least = 1 if log else 0
+    return tuple(max(cycles[which] - less, least) for which in ("median", "min", "max"))
 
 
 def scaling(rows):
     plots = [
         lines_of(rows, {"1": "506p-1f", "1k": "506p-1kf", "100k": "506p-100kf", "1M": "506p-1Mf"},
-                 "Net cycles a packet, by flows (506 pods)."),
+                 "Net cycles a packet, by flows (506 pods).", "flows"),
         lines_of(rows, {"1": "1p-1kf", "506": "506p-100kf", "5k": "5kp-100kf", "50k": "50kp-100kf"},
-                 "Net cycles a packet, by pods (100,000 flows; one pod: 1,000)."),
+                 "Net cycles a packet, by pods (100,000 flows; one pod: 1,000; "
+                 "logarithmic).", "pods", log=True),
         lines_of(rows, {"0": "506p-1kf", "10": "506p-1kf-10r", "1k": "506p-1kf-1kr", "10k": "506p-1kf-10kr"},
-                 "Net cycles a packet, by five-tuple rules of an operator.", log=True),
+                 "Net cycles a packet, by five-tuple rules of an operator "
+                 "(logarithmic).", "rules", log=True),
     ]
     plots = [plot for plot in plots if plot]
     return plots and f'<h2>As it grows</h2><div class="two">{"".join(plots)}</div>' or ""
@@ -136,8 +152,9 @@ def scaling(rows):
 def sizes(rows):
     places = {"64": "506p-1kf", **{str(n): f"506p-1kf-{n}B" for n in (128, 256, 512, 1024, 1518)},
               "IMIX": "506p-1kf-imix", "IPv6": "506p-1kf-v6"}
-    plot = lines_of(rows, places, "Cycles a packet, by frame size in bytes; a mix of sizes; IPv6.", net=False)
-    return plot and f"<h2>Frame sizes, IPv6</h2>{plot}"
+    plot = lines_of(rows, places, "Cycles a packet, by frame size in bytes; a mix of sizes; IPv6 (logarithmic).",
+                    "bytes", net=False, log=True)
+    return plot and f'<h2>Frame sizes, IPv6</h2><div class="two">{plot}</div>'
 
 
 def attack(rows):
@@ -155,7 +172,7 @@ def attack(rows):
 
 
 TITLES = {"latency": "Latency", "ndr": "The rate without loss", "victim": "Beside an attack", "updates": "Changes while it forwards",
-          "openflow": "Changes by OpenFlow",
+          "openflow": "Changes by OpenFlow", "compile": "Compiling", "check": "The benchmark checked",
           "attach": "Attaching a pod", "restart": "A restart", "memory": "Memory"}
 CAPTIONS = {
     "latency": "Packets come at a rate of their own, into a queue of 4,096; from when they are due until they are sent.",
@@ -166,6 +183,9 @@ CAPTIONS = {
                "packets lost at half load, with and without; how long a change took until all workers forwarded by it.",
     "openflow": "The same over the management socket, with a barrier: sluiced has a change on disk and in force "
                 "when it answers, OVS in force.",
+    "compile": "Cycles a packet while the first acl over the rules is built, and with it.",
+    "check": "What the benchmark counts beside what each system counts itself: the packets are to be the same; "
+             "cycles come from another clock, so that they differ a little.",
     "memory": "Bytes for each pod or rule: what packets are matched against, and the rule as it is kept.",
 }
 
@@ -191,12 +211,13 @@ def html_table(lines):
 def everything(rows):
     if not rows:
         return ""
-    return ('<h2>All cases</h2><figure class="scroll">' + html_table(report.cost_lines(rows)) + "</figure>")
+    note = f"<figcaption>{escape(report.UNSETTLED)}</figcaption>" if not all(r["settled"] for r in rows) else ""
+    return ('<h2>All cases</h2><figure class="scroll">' + html_table(report.cost_lines(rows)) +
+            f"{note}</figure>")
 
 
 def machine(results):
     lines = "<br>".join(escape(line) for line in report.machine_lines(results["machine"]))
-    failed = "".join(f"<p class=\"missed\">{escape(line)}</p>" for line in results["failures"])
     raw = escape(json.dumps(results, indent=1))
-    return (f"<h2>Measured on</h2><p>{lines}</p>{failed}"
+    return (f"<h2>Measured on</h2><p>{lines}</p>"
             f"<details><summary>The figures as JSON</summary><pre>{raw}</pre></details>")

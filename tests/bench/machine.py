@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 
 def cpuinfo(key):
@@ -59,6 +60,7 @@ def source_version(root):
 
 def describe(huge):
     return {
+        "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpuinfo("model name"),
         "cpus": len(os.sched_getaffinity(0)),
         "tsc_mhz": tsc_mhz(),

@@ -4,6 +4,7 @@
 import dataclasses
 import fnmatch
 import statistics
+import time
 
 from bench import cases, life, offered
 from bench import openflow as flows
@@ -18,7 +19,10 @@ UPDATES = [(kind, rate) for kind in ("exact", "prefix", "random") for rate in UP
 QUICK_UPDATES = [("exact", 10000), ("exact", 100000), ("prefix", 10000), ("prefix", 100000),
                  ("random", 1000)]
 UPDATE_RULES = 10000
-UPDATE_TURNS = 3
+# The longest that compiling is watched.
+COMPILE_MAX_S = 90
+# Packets a second that are as good as none.
+TRICKLE = 0.01
 MEMORY_RULES = [("random", 1000), ("random", 10000), ("exact", 10000), ("prefix", 10000)]
 
 
@@ -91,12 +95,14 @@ def updates(setup, contenders, seconds, say):
 
 def update(setup, running, case, rate, seconds):
     """Without and with changes in turn, and medians: a machine that is slow for a while, or takes the
-    CPU away, hits both alike."""
+    CPU away, hits both alike. Each turn begins with tables that are compiled, which takes a while of
+    five-tuples."""
     contender, generator = running.contender, running.generator
+    turns = (1 if setup.quick else 2) + (case.kind != "random")
     request = f"update {rate} {max(1, round(2 * seconds))}"
     still, busy, quiet, changing, done = [], [], [], [], []
     running.send(case)
-    for _ in range(UPDATE_TURNS):
+    for _ in range(turns):
         still.append(Sample.take(contender, generator, setup, seconds).cycles)
         contender.begin(request)
         busy.append(Sample.take(contender, generator, setup, seconds).cycles)
@@ -105,11 +111,12 @@ def update(setup, running, case, rate, seconds):
 
     packets = int(offered.capacity(generator, seconds) * LOAD)
     running.send(case, rate=packets)
-    for _ in range(UPDATE_TURNS):
+    for _ in range(turns):
         quiet.append(offered.Offered.take(generator, packets, 2 * seconds))
         contender.begin(request)
         changing.append(offered.Offered.take(generator, packets, 2 * seconds))
         done.append(contender.finish(request))
+        contender.settle(case)
     return {"throughput": round(statistics.median(still) / statistics.median(busy), 4),
             "achieved": min(round(d["changes"] / d["seconds"]) for d in done),
             "in_force_us": max((d["in_force_us"] for d in done), key=lambda times: times["p99"]),
@@ -119,6 +126,45 @@ def update(setup, running, case, rate, seconds):
 
 def median_loss(taken):
     return sorted(taken, key=lambda one: one.lost)[len(taken) // 2]
+
+
+def compile_time(setup, contenders, seconds, say):
+    """What packets cost while the first acl over many five-tuples is built, and how long that takes."""
+    case = cases.Case(506, 1000, policy=UPDATE_RULES)
+    for contender in contenders:
+        with Running(contender, case.rules()) as running:
+            began, during = time.monotonic(), []
+            while contender.ask("policy")["busy"] and time.monotonic() < began + COMPILE_MAX_S:
+                during.append(Sample.take(contender, running.generator, setup, seconds / 2).cycles)
+            row = {"rules": UPDATE_RULES, "seconds": round(time.monotonic() - began, 1),
+                   "cycles_during": round(statistics.median(during), 1) if during else None,
+                   "cycles_after": round(Sample.take(contender, running.generator, setup,
+                                                     seconds).cycles, 1),
+                   "structure": contender.ask("policy")["structure"]}
+            say(f"compile {contender.name}: {row}")
+            yield {"measure": "compile", "system": contender.name, **row}
+
+
+def check(setup, contenders, seconds, say):
+    """The benchmark's figures beside the contender's own: packets, once no more come, must be the same;
+    cycles come from another clock, the TSC, and from what the contender calls busy."""
+    case = cases.Case(506, 1000)
+    for contender in contenders:
+        with Running(contender, case.rules()) as running:
+            running.send(case)
+            own = contender.own_cycles()
+            sample = Sample.take(contender, running.generator, setup, seconds)
+            own = own and contender.own_cycles().minus(own)
+            running.send(case, rate=TRICKLE)
+            time.sleep(seconds)
+            packets = running.generator.totals()[0]
+            counted = contender.own_packets()
+            row = {"packets": packets, "own_packets": counted, "cycles": round(sample.cycles, 1),
+                   "own_cycles": own and round(own.cycles * sample.share / own.packets, 1)}
+            say(f"check {contender.name}: {row}")
+            if packets != counted:
+                raise RuntimeError(f"{contender.name} counted {counted} packets, the generator {packets}")
+            yield {"measure": "check", "system": contender.name, **row}
 
 
 def openflow(setup, contenders, seconds, say):
@@ -175,10 +221,12 @@ class Measure:
 
 
 MEASURES = {
+    "check": Measure(check, "testpmd-*,sluice-64ports,ovs-*"),
     "latency": Measure(latency),
     "ndr": Measure(ndr, "testpmd-macswap,sluice,ovs-emc"),
     "victim": Measure(victim, "sluice*,ovs-*"),
     "updates": Measure(updates, "sluice"),
+    "compile": Measure(compile_time, "sluice"),
     "openflow": Measure(openflow, "sluice-64ports,ovs-*"),
     "memory": Measure(memory, "sluice"),
     "attach": Measure(life.attach, "sluice-64ports"),

@@ -2,6 +2,7 @@
 """A contender's process, and how long its busy thread has run."""
 
 import ctypes
+import dataclasses
 import os
 import pathlib
 import signal
@@ -15,8 +16,8 @@ libc = ctypes.CDLL(None)
 
 def start(command, log, cpus, answers=False, **kwargs):
     """Starts a process that may use `cpus`, that Ctrl-C at the terminal does not reach, that has
-    its CPU before others, and that dies with us whatever happens. Its standard input stays open: testpmd ends with it. `answers`:
-    what it writes is for us and not for the log."""
+    its CPU before others, and that dies with us whatever happens. Its standard input stays open:
+    testpmd ends with it. `answers`: what it writes is for us and not for the log."""
 
     def child():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -64,6 +65,17 @@ def tail(log, lines=15):
     if log is None:
         return ""
     return "\n".join(pathlib.Path(log).read_text(errors="replace").splitlines()[-lines:])
+
+
+@dataclasses.dataclass
+class Own:
+    """What a contender says of itself: packets, and cycles of the TSC."""
+
+    packets: int
+    cycles: int
+
+    def minus(self, other):
+        return Own(self.packets - other.packets, self.cycles - other.cycles)
 
 
 def run_ns(pid, cpu):

@@ -5,6 +5,7 @@ from bench import targets
 
 # Less of its core than this, and a contender's caches were not its own.
 CORE_SHARE_MIN = 0.97
+UNSETTLED = "* It was still learning flows or compiling rules when it was measured."
 
 
 def report(results):
@@ -35,7 +36,7 @@ def machine_lines(machine):
     guest = ", virtual machine" if machine["hypervisor"] else ""
     yield (f"machine: {machine['cpu']}, {machine['cpus']} CPUs{guest}, "
            f"TSC {machine['tsc_mhz']:.0f} MHz, {memory}, Linux {machine['kernel']}, "
-           f"load {machine['load']:.1f} at the start")
+           f"load {machine['load']:.1f} at the start, {machine['began']}")
     yield f"built with: {machine['compiler']}"
     for version in sorted(set(machine["versions"].values())):
         systems = [name for name, its in machine["versions"].items() if its == version]
@@ -67,7 +68,7 @@ def cost(rows):
     yield from table(cost_lines(rows), left=2)
     if not all(row["settled"] for row in rows):
         yield ""
-        yield "* It was still learning flows or compiling rules when it was measured."
+        yield UNSETTLED
     if any(row["core_share"] < CORE_SHARE_MIN for row in rows):
         yield ""
         yield ("Other processes took some of the contender's core (column core): repeat this on an "
@@ -122,6 +123,10 @@ MEASURES = {
                 "p99 us": lambda r: micro(r["in_force_us"]["p99"]),
                 "max us": lambda r: micro(r["in_force_us"]["max"]),
                 "builds": lambda r: str(r["builds"])},
+    "compile": {"compiling": lambda r: f"{r['rules']} random rules", "system": lambda r: r["system"],
+                "cycles meanwhile": lambda r: micro(r["cycles_during"]),
+                "after": lambda r: micro(r["cycles_after"]), "s": lambda r: micro(r["seconds"]),
+                "structure": lambda r: r["structure"]},
     "openflow": {"by OpenFlow": lambda r: "exact, 1000 rules", "system": lambda r: r["system"],
                  "asked/s": lambda r: str(r["rate"]), "done/s": lambda r: str(r["achieved"]),
                  "throughput": lambda r: f"{r['throughput']:.1%}",
@@ -139,4 +144,7 @@ MEASURES = {
                "tables, bytes each": lambda r: str(r["table_bytes"]),
                "rule, bytes each": lambda r: str(r.get("rule_bytes", "-")),
                "structure": lambda r: r.get("structure", "-")},
+    "check": {"check": lambda r: "1,000 flows, 506 pods", "system": lambda r: r["system"],
+              "packets": lambda r: str(r["packets"]), "its own": lambda r: str(r["own_packets"]),
+              "cycles": lambda r: micro(r["cycles"]), "its own cycles": lambda r: micro(r["own_cycles"])},
 }

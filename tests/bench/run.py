@@ -11,6 +11,8 @@ from bench import gen, process
 
 # Between traffic that begins and the clock's start: caches and tables settle.
 WARM_UP_S = 0.3
+# Rounds that differ by less, of their median, need no more of them.
+SPREAD_MAX = 0.03
 
 
 @dataclasses.dataclass
@@ -114,22 +116,37 @@ class Running:
 
 
 def measure_cost(setup, scenarios, contenders, rounds, seconds, say, failures):
-    """Yields (case, contender's name, Sample); adds to the failures what went wrong, in sentences."""
+    """Yields (case, contender's name, Sample); adds to the failures what went wrong, in sentences.
+    rounds: (at least, at most)."""
     for rules, cases in scenarios.items():
-        for turn in range(rounds):
+        taken = {(contender, case): [] for contender in contenders if contender.takes(rules)
+                 for case in cases}
+        for turn in range(rounds[1]):
             for contender in contenders:
-                if not contender.takes(rules):
+                left = [case for case in cases if (contender, case) in taken and
+                        more_needed(taken[contender, case], rounds[0])]
+                if not left:
                     continue
                 try:
                     with Running(contender, rules) as running:
-                        for case in cases:
+                        for case in left:
                             sample = measure_case(running, case, setup, seconds)
-                            say(f"{case.name()} round {turn + 1}/{rounds} {contender.name}: "
+                            taken[contender, case].append(sample)
+                            say(f"{case.name()} round {turn + 1} {contender.name}: "
                                 f"{sample.cycles:.1f} cycles a packet, {sample.share:.0%} of the core")
                             yield case, contender.name, sample
                 except RuntimeError as error:
                     failures.append(f"{contender.name} with {rules}, round {turn + 1}: {error}")
                     say(failures[-1])
+
+
+def more_needed(taken, at_least):
+    """Whether a contender is measured once more. Where it did not settle it would not the next time."""
+    if not all(sample.settled for sample in taken):
+        return False
+    values = [sample.cycles for sample in taken]
+    return (len(values) < at_least or
+            max(values) - min(values) > SPREAD_MAX * statistics.median(values))
 
 
 def measure_case(running, case, setup, seconds):

@@ -176,6 +176,14 @@ class Daemon:
                 tables, since = now, time.monotonic()
         return True
 
+    def own_cycles(self):
+        worker = jsonrpc.call(self.socket, "workers", {})["workers"][0]
+        return process.Own(worker["packets"], worker["busy_cycles"])
+
+    def own_packets(self):
+        ports = jsonrpc.call(self.socket, "ports", {})["ports"]
+        return next(port["rx_packets"] for port in ports if port["mac"] == addresses.SENDER_MAC)
+
     def pids(self):
         return [self.process.pid]
 

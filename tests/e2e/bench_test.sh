@@ -64,9 +64,15 @@ bench() {
 	"$top/scripts/bench" --build "$build" --quick --rounds 1 "$@"
 }
 
-check "a case that is not there is refused" eval '! bench --cases nonsense 2>/dev/null'
-check "a report that could not be written is refused before the run" eval '! bench --json /nowhere/r.json 2>/dev/null'
-check "a measure without the system that it is of is refused" eval '! bench --cases attach --systems sluice 2>/dev/null'
+refused() { # ARGUMENTS: with status 2 and a sentence
+	bench "$@" 2>"$scratch/refused"
+	[ $? -eq 2 ] && grep -q "^scripts/bench: error: " "$scratch/refused"
+}
+check "a case that is not there is refused" refused --cases nonsense
+check "a report that could not be written is refused" refused --json /nowhere/r.json
+check "a measure without the system that it is of is refused" refused --cases attach --systems sluice
+check "no rounds at all are refused" refused --rounds 0
+check "a capture that is not there is refused" refused --pcap /nowhere/c.pcap
 check "a run with two cases, testpmd and Sluice" bench --cases '506p-1kf,506p-1kf-attacked' \
 	--systems testpmd-io,sluice --json "$scratch/r.json" --html "$scratch/r.html"
 check_equal "each case and system has a row" \
@@ -79,4 +85,22 @@ check "nothing failed" jq -e '.failures == []' "$scratch/r.json"
 check "the report is well-formed and needs no other file" python3 "$top/tests/e2e/bench_page.py" "$scratch/r.html"
 check "a run fed from a capture" bench --pcap "$scratch/v4" --systems sluice --json "$scratch/c.json"
 check_equal "it has one case" "$(jq -r '.results[].name' "$scratch/c.json")" 506p-capture
+
+# Two ways to count, and each system's own.
+check "the generator's counters are those of testpmd and sluiced" bench --cases check --systems testpmd-io,sluice-64ports \
+	--json "$scratch/check.json"
+check_equal "both were asked" "$(jq -r '[.measures[].system] | join(" ")' "$scratch/check.json")" "testpmd-io sluice-64ports"
+
+# Ended in the middle.
+mkdir "$scratch/tmp"
+TMPDIR=$scratch/tmp "$top/scripts/bench" --build "$build" --quick --rounds 100 --cases 506p-1f --systems testpmd-io,sluice \
+	--json "$scratch/i.json" >"$scratch/i.out" 2>"$scratch/i.err" &
+bench_pid=$!
+wait_until 120 grep -q "round 1 sluice" "$scratch/i.err"
+kill -TERM "$bench_pid"
+wait "$bench_pid"
+check_equal "a run that is ended says so by its status" "$?" 130
+check "it has reported what it had" jq -e '(.results | length > 0) and (.failures | length == 1)' "$scratch/i.json"
+check_equal "it leaves no files" "$(ls "$scratch/tmp")" ""
+check "it leaves no processes" eval '! pgrep -f "$scratch/tmp"'
 end

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Frames of a pcap file (the classic format, pcap-savefile(5)), for the benchmark's rules: each
-// destination address becomes a pod's, each source the sender's. Lengths, protocols and ports stay.
+// IPv4 frames of a pcap file (the classic format, pcap-savefile(5)), for the benchmark's rules:
+// each destination address becomes a pod's, each source the sender's. Lengths, protocols and ports
+// stay.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,49 +29,31 @@ struct record_header {
 };
 
 // The same address becomes the same pod.
-static unsigned pod_of(const void *address, size_t size, unsigned pods)
+static unsigned pod_of(rte_be32_t address, unsigned pods)
 {
-    const uint8_t *bytes = address;
-    uint32_t hash = 2166136261; // FNV-1a
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * 16777619;
-    return (hash ^ hash >> 16) % pods;
+    return (rte_be_to_cpu_32(address) * 2654435761u >> 8) % pods; // Knuth's multiplicative hash
 }
 
-// False: it is not IP, or was cut short by the capture.
+// False: it is not IPv4, or was cut short by the capture.
 static bool map_addresses(uint8_t *frame, unsigned len, unsigned pods)
 {
     struct rte_ether_hdr *eth = (void *)frame;
-    struct rte_ipv4_hdr *ip4 = (void *)(eth + 1);
-    struct rte_ipv6_hdr *ip6 = (void *)(eth + 1);
+    struct rte_ipv4_hdr *ip = (void *)(eth + 1);
+    unsigned ihl;
 
     memcpy(frame, gen_macs, sizeof gen_macs);
-    if (len >= sizeof *eth + sizeof *ip4 && eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4)) {
-        unsigned ihl = (ip4->version_ihl & 15) * 4u;
-
-        if (ihl < sizeof *ip4 || sizeof *eth + rte_be_to_cpu_16(ip4->total_length) > len ||
-            sizeof *eth + ihl > len)
-            return false;
-        ip4->src_addr = gen_sender4();
-        ip4->dst_addr = gen_pod4(pod_of(&ip4->dst_addr, 4, pods));
-        ip4->time_to_live = 64;
-        ip4->hdr_checksum = 0;
-        ip4->hdr_checksum = gen_sum_fold(gen_sum(0, ip4, ihl));
-        return true;
-    }
-    if (len >= sizeof *eth + sizeof *ip6 && eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6)) {
-        rte_be32_t low = gen_pod6(pod_of(ip6->dst_addr, 16, pods));
-
-        if (sizeof *eth + sizeof *ip6 + rte_be_to_cpu_16(ip6->payload_len) > len)
-            return false;
-        memcpy(ip6->src_addr, gen_sender6, sizeof gen_sender6);
-        memcpy(ip6->dst_addr, gen_pods6, sizeof gen_pods6);
-        memcpy(&ip6->dst_addr[12], &low, sizeof low);
-        ip6->hop_limits = 64;
-        return true;
-    }
-    return false;
+    if (len < sizeof *eth + sizeof *ip || eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4))
+        return false;
+    ihl = (ip->version_ihl & 15) * 4u;
+    if (ihl < sizeof *ip || sizeof *eth + rte_be_to_cpu_16(ip->total_length) > len ||
+        sizeof *eth + ihl > len)
+        return false;
+    ip->src_addr = gen_sender4();
+    ip->dst_addr = gen_pod4(pod_of(ip->dst_addr, pods));
+    ip->time_to_live = 64;
+    ip->hdr_checksum = 0;
+    ip->hdr_checksum = gen_sum_fold(gen_sum(0, ip, ihl));
+    return true;
 }
 
 static int load(struct gen_traffic *t, FILE *file, unsigned pods, const char **error)
@@ -106,7 +89,7 @@ static int load(struct gen_traffic *t, FILE *file, unsigned pods, const char **e
         if (size > BYTES_MAX - 65536)
             break;
     }
-    *error = "no IP frames of at most 1514 bytes in the capture";
+    *error = "no IPv4 frames of at most 1514 bytes in the capture";
     return list->n ? 0 : -EINVAL;
 }
 

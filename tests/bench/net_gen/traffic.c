@@ -22,8 +22,8 @@
 // To the router, from the pod that sends.
 const uint8_t gen_macs[12] = {0x02, 0x00, 0x5e, 0x00, 0x53, 0x01,
                               0x02, 0x00, 0x00, 0x01, 0x00, 0x01};
-const uint8_t gen_sender6[16] = {0xfd, 0, 0x02, 0, [15] = 0x10};
-const uint8_t gen_pods6[12] = {0xfd, [7] = 0x10, [11] = 0x01};
+static const uint8_t gen_sender6[16] = {0xfd, 0, 0x02, 0, [15] = 0x10};
+static const uint8_t gen_pods6[12] = {0xfd, [7] = 0x10, [11] = 0x01};
 
 struct arguments {
     unsigned size, flows, pods, dport, ip, attack_every, ring;
@@ -43,7 +43,7 @@ rte_be32_t gen_pod4(unsigned pod)
                             pod % PODS_PER_RANGE);
 }
 
-rte_be32_t gen_pod6(unsigned pod)
+static rte_be32_t gen_pod6(unsigned pod) // its low 32 bits
 {
     return rte_cpu_to_be_32(pod + 2);
 }

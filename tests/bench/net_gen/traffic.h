@@ -51,9 +51,6 @@ int gen_capture_load(struct gen_traffic *traffic, const char *path, unsigned pod
 extern const uint8_t gen_macs[12]; // as they stand in a frame
 rte_be32_t gen_sender4(void);
 rte_be32_t gen_pod4(unsigned pod);
-rte_be32_t gen_pod6(unsigned pod); // its low 32 bits
-extern const uint8_t gen_sender6[16];
-extern const uint8_t gen_pods6[12]; // the high 96 bits
 // RFC 1071, not yet inverted; `data` in network byte order.
 uint32_t gen_sum(uint32_t sum, const void *data, size_t size);
 uint16_t gen_sum_fold(uint32_t sum); // as it stands in a header
