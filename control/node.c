@@ -130,20 +130,30 @@ static void loop(struct node *node)
 }
 
 // The workers' CPUs; none are named: the last one that the process may use.
-static void choose_cpus(const struct config *config, struct dp_config *dp)
+static int choose_cpus(const struct config *config, struct dp_config *dp, char **error)
 {
+    char path[64];
     cpu_set_t allowed;
 
-    for (unsigned i = 0; i < config->n_cpus; i++)
+    for (unsigned i = 0; i < config->n_cpus; i++) {
+        // As EAL looks for it, which has no sentence for one that is not there.
+        snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/topology", config->cpus[i]);
+        if (access(path, F_OK)) {
+            *error = xasprintf("workers: cpus: this machine has no CPU %u that is online",
+                               config->cpus[i]);
+            return -ENODEV;
+        }
         dp->worker_cpus[i] = config->cpus[i];
+    }
     dp->n_workers = config->n_cpus;
     if (dp->n_workers > 0 || sched_getaffinity(0, sizeof(allowed), &allowed))
-        return;
+        return 0;
     for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (CPU_ISSET(cpu, &allowed))
             dp->worker_cpus[0] = cpu;
     }
     dp->n_workers = 1;
+    return 0;
 }
 
 static int start_dataplane(struct node *node, char **error)
@@ -165,8 +175,9 @@ static int start_dataplane(struct node *node, char **error)
     int err;
 
     memcpy(&dp.router_mac, config->router_mac, sizeof(dp.router_mac));
-    choose_cpus(config, &dp);
-    err = dp_init(&dp, &hugepages, error);
+    err = choose_cpus(config, &dp, error);
+    if (!err)
+        err = dp_init(&dp, &hugepages, error);
     if (err)
         return err;
     node->dataplane = true;

@@ -13,6 +13,9 @@ fi
 pods=(a b c d)
 lab_start a:0 b:0 c:1 d:1
 lab daemon stop
+{ cat "$run/sluice.yaml" && echo "workers: {cpus: [1023]}"; } >"$scratch/sluice.yaml"
+check "a CPU that is not there is named" eval \
+	'in_ns node timeout 60 "$(binary sluiced)" --config "$scratch/sluice.yaml" 2>&1 | grep -q "no CPU 1023"'
 printf 'workers: {cpus: [%s, %s]}\n' "${cpus[0]}" "${cpus[1]}" >>"$run/sluice.yaml"
 check "the daemon starts with two workers" lab daemon start
 check_equal "there are two workers" "$(lab ctl --json status | jq .workers)" 2

@@ -321,9 +321,11 @@ static const struct {
     {LEAST "workers: {cpus: [1, 2, 1]}\n",
      "f:3: workers.cpus[2]: 1: is there twice; a CPU has one worker, delete one of them"},
     {LEAST "memory: {size: 64, mbufs: 65536}\n",
-     "f:3: memory.mbufs: 65536: does not fit: 65536 packet buffers need 161 MiB and memory.size is "
-     "64; "
-     "write fewer or a larger size"},
+     "f:3: memory.mbufs: 65536: does not fit: 65536 packet buffers and the tables need 201 MiB and "
+     "memory.size is 64; write fewer or a larger size"},
+    {LEAST "memory: {size: 80}\n",
+     "f:3: memory.size: 80: does not fit: 16384 packet buffers and the tables need 81 MiB and "
+     "memory.size is 80; write fewer or a larger size"},
 
     // Words
     {"uplinks: [{netdev: eth0, xdp: yes}]\n" RANGES,
