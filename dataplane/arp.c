@@ -74,7 +74,7 @@ static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
     arp = arp_of(m);
     if (arp->arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST) &&
         arp->arp_data.arp_sip != arp->arp_data.arp_tip && forward_has4(arp->arp_data.arp_tip))
-        answer(w, port, m, dp.src_mac);
+        answer(w, port, m, port_mac(port));
     else
         drop(w, port, m, DROP_arp_not_for_us);
 }

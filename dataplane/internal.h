@@ -169,7 +169,6 @@ struct dataplane {
     struct dp_gateway gateways[DP_GATEWAYS_MAX];
     struct members *members;
     uint32_t default_slot[DP_GATEWAYS_MAX]; // of each range's default rule
-    uint8_t src_mac[6];                     // the node's, on every uplink
     uint64_t tsc_hz;
     uint64_t originated[PORT_MAX + 1]; // injected by the control thread
     struct port_counters retired;      // of ports that are gone
@@ -273,6 +272,12 @@ int if_promiscuous(int ifindex, bool on);
 
 // port.c
 void ports_close(void);
+
+// The MAC address that frames to the port have: the router's, or on an uplink the node's.
+static inline const uint8_t *port_mac(const struct port *port)
+{
+    return (const uint8_t *)&port->l2_expect_lo;
+}
 
 static inline uint16_t port_rx(const struct port *port, uint16_t queue, struct rte_mbuf **mbufs,
                                uint16_t n)

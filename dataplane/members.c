@@ -37,7 +37,6 @@ int dp_member_map_set(const struct dp_member_map *map)
         }
     }
     members->masked = map->masked;
-    memcpy(dp.src_mac, &map->src_mac, sizeof dp.src_mac);
     store_release(&dp.members, members);
     rcu_wait();
     free(old);

@@ -40,8 +40,12 @@ static bool is_sound(const struct rte_ipv6_hdr *ip, unsigned l3_len, const uint8
     while (at < len) {
         if (at + 2 > len || !base[at + 1] || at + base[at + 1] * 8u > len)
             return false;
-        if (base[at] == ND_OPT_SOURCE_LINKADDR || base[at] == ND_OPT_TARGET_LINKADDR)
+        if (base[at] == ND_OPT_SOURCE_LINKADDR || base[at] == ND_OPT_TARGET_LINKADDR) {
+            // Two that differ: who reads it may take either.
+            if (*lladdr && memcmp(*lladdr, base + at + 2, RTE_ETHER_ADDR_LEN))
+                return false;
             *lladdr = base + at + 2;
+        }
         at += base[at + 1] * 8u;
     }
     return true;
@@ -178,7 +182,7 @@ static void from_uplink(struct worker *w, struct port *port, struct rte_mbuf *m)
     else if (!policy_admits(w, port, &m))
         return;
     else if (type == ND_NEIGHBOR_SOLICIT && forward_has6(&target))
-        answer(w, port, m, dp.src_mac, 0);
+        answer(w, port, m, port_mac(port), 0);
     else
         drop(w, port, m, DROP_nd_not_for_us);
 }
@@ -188,13 +192,18 @@ void nd_input(struct worker *w, struct port *port, struct rte_mbuf *m)
     const struct rte_ipv6_hdr *ip = ip6(m);
     unsigned avail = m->data_len - RTE_ETHER_HDR_LEN;
     unsigned l3_len = sizeof *ip + rte_be_to_cpu_16(ip->payload_len);
+    struct in6_addr source = load_ip6(&ip->src_addr);
     uint8_t type = *(const uint8_t *)(ip + 1);
     const uint8_t *lladdr;
 
-    if (port->guarded && (type == ND_ROUTER_ADVERT || type == ND_REDIRECT))
+    if (rte_be_to_cpu_32(ip->vtc_flow) >> 28 != 6)
+        drop(w, port, m, DROP_ipv6_header);
+    else if (port->guarded && (type == ND_ROUTER_ADVERT || type == ND_REDIRECT))
         drop(w, port, m, DROP_guard_control); // whatever else may be wrong with it
     else if (l3_len > avail || l3_len < sizeof *ip + 8 || !is_sound(ip, l3_len, &lladdr))
         drop(w, port, m, DROP_nd_malformed);
+    else if (!IN6_IS_ADDR_UNSPECIFIED(&source) && !ipv6_may_be_source(&source))
+        drop(w, port, m, DROP_martian);
     else if (port->guarded)
         from_pod(w, port, m, lladdr);
     else
