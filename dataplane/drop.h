@@ -11,6 +11,7 @@
 #define DROP_REASONS(X)                                                                            \
     /* parse */                                                                                    \
     X(runt, "frame shorter than an Ethernet header")                                               \
+    X(oversized, "frame larger than one buffer, so larger than any port's MTU")                    \
     X(eth_not_ours, "for another station's MAC address")                                           \
     X(eth_type, "EtherType that is not IPv4, IPv6 or ARP")                                         \
     X(vlan, "VLAN-tagged frame on a port without VLANs")                                           \
@@ -43,7 +44,8 @@
     X(multicast, "IP multicast or broadcast, which is not routed")                                 \
     X(ttl_expired, "TTL or hop limit used up")                                                     \
     X(too_big, "larger than the outgoing MTU and not to be fragmented")                            \
-    X(fragment_failed, "no buffers to fragment the packet, or it has IP options")                  \
+    X(fragment_failed,                                                                             \
+      "no buffers to fragment the packet, or it has IP options, or would end beyond 65,535 bytes") \
     X(link_local, "IPv6 link-local address, which is not routed")                                  \
     /* neighbours */                                                                               \
     X(arp_not_for_us,                                                                              \

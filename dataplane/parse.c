@@ -155,7 +155,7 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
 {
     const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
     bool group = rte_is_multicast_ether_addr(&eth->dst_addr);
-    bool ours = !memcmp(&eth->dst_addr, &port->l2_expect_lo, RTE_ETHER_ADDR_LEN);
+    bool ours = !memcmp(&eth->dst_addr, port_mac(port), RTE_ETHER_ADDR_LEN);
     enum drop_reason reason;
 
     if (port->guarded && !rte_is_same_ether_addr(&eth->src_addr, &port->info.params.mac)) {
@@ -247,6 +247,7 @@ static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port
 {
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
     enum drop_reason reason;
+    struct in6_addr src;
     uint64_t lo;
     uint32_t hi;
     rte_be16_t type;
@@ -273,6 +274,11 @@ static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port
     }
     if (unlikely(ip6_is_nd(ip6(m)))) {
         nd_input(w, port, m);
+        return SEEN_TO;
+    }
+    src = load_ip6(&ip6(m)->src_addr);
+    if (!port->guarded && unlikely(ipv6_is_link_local(&src))) {
+        drop(w, port, m, DROP_link_local); // RFC 4291 section 2.5.6
         return SEEN_TO;
     }
     return IS_IPV6;
@@ -303,16 +309,36 @@ static inline void parse_frames(struct worker *w, struct burst *b, struct rte_mb
     b->n6 = n6;
 }
 
+// Any port's frame fits into one buffer (tables_init). Where a pod sends larger ones, some drivers
+// (memif, vhost-user, pcap) chain buffers, of which no stage looks at but the first. Returns how
+// many are left.
+static __rte_noinline unsigned drop_chained(struct worker *w, const struct port *port,
+                                            struct rte_mbuf **mbufs, unsigned n)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (mbufs[i]->nb_segs == 1)
+            mbufs[kept++] = mbufs[i];
+        else
+            drop(w, port, mbufs[i], DROP_oversized);
+    return kept;
+}
+
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
 {
     uint64_t bytes = 0;
+    uint16_t segments = 0;
 
     for (unsigned i = 0; i < n; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
         bytes += mbufs[i]->pkt_len;
+        segments |= mbufs[i]->nb_segs;
     }
     w->counters[b->port->no].rx_packets += n;
     w->counters[b->port->no].rx_bytes += bytes;
+    if (unlikely(segments > 1))
+        n = drop_chained(w, b->port, mbufs, n);
     parse_frames(w, b, mbufs, n);
 }
 
