@@ -12,12 +12,15 @@ void fragment4(struct worker *w, struct port *in, struct rte_mbuf *m, uint16_t o
     struct rte_ether_hdr eth = *rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
     unsigned ihl = (ip4(m)->version_ihl & 15) * 4;
     struct rte_mbuf *fragments[FRAGMENTS_MAX];
+    unsigned offset = rte_be_to_cpu_16(ip4(m)->fragment_offset) & RTE_IPV4_HDR_OFFSET_MASK;
+    // Behind the largest offset comes 0: there would be a first fragment that nobody has looked at.
+    bool fits = offset * RTE_IPV4_HDR_OFFSET_UNITS + m->pkt_len - sizeof eth <= UINT16_MAX;
     int32_t n = -1;
 
     rte_pktmbuf_adj(m, sizeof eth);
     // The library wants the payload in multiples of 8 and knows no options; packets with options
     // are dropped.
-    if (ihl == sizeof(struct rte_ipv4_hdr)) {
+    if (ihl == sizeof(struct rte_ipv4_hdr) && fits) {
         mtu = (uint16_t)(ihl + RTE_ALIGN_FLOOR(mtu - ihl, 8u));
         n = rte_ipv4_fragment_copy_nonseg_packet(m, fragments, FRAGMENTS_MAX, mtu, dp.pool);
     }
