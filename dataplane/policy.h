@@ -31,11 +31,13 @@ struct policy_packet {
     struct match_key key;
     struct packet *packet; // of the burst; for frames that are not IP one of its own
     bool ip;               // IPv4 or IPv6, untagged or with one tag, with sound headers
+    bool eth_set;          // a rule has changed a MAC address, see came_to
     uint8_t vlans;         // tags before the network header
     uint16_t l3, l4;       // offsets of the network and the transport header; l4 0: none
     uint8_t table;         // the operator's; where it is, or is to go
     enum policy_verdict verdict;
-    uint64_t cookie; // of the rule whose actions are done
+    uint64_t cookie;                          // of the rule whose actions are done
+    struct rte_ether_addr came_to, came_from; // if eth_set: what the MAC addresses were before
 };
 
 // What a rule says, by its commonest shapes, so that those need no interpreter.

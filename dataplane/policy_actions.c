@@ -111,12 +111,14 @@ static void ttl_expired(struct run *r, struct policy_packet *pp)
     struct rte_mbuf *m = pp->packet->mbuf;
     struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 
-    if (pp->ip && !pp->vlans && r->in->no != PORT_NONE) {
-        // The answer goes back by the MACs that it came with, whatever rules have made of them.
-        if (r->in->guarded) {
-            eth->src_addr = r->in->info.params.mac;
-            eth->dst_addr = dp.config.router_mac;
-        }
+    // The answer goes back by the MACs that it came with, whatever rules have made of them.
+    if (pp->eth_set) {
+        eth->src_addr = pp->came_from;
+        eth->dst_addr = pp->came_to;
+    }
+    // RFC 1812 section 4.3.2.7: there is none about what was sent to a group of the link.
+    if (pp->ip && !pp->vlans && r->in->no != PORT_NONE &&
+        !rte_is_multicast_ether_addr(&eth->dst_addr)) {
         if (pp->key.fields.eth_type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
             icmp4_error(r->w, r->in, m, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
         else

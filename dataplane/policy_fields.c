@@ -106,6 +106,11 @@ static void set_eth(struct policy_packet *pp, bool src, const struct rte_ether_a
 {
     struct rte_ether_hdr *eth = (struct rte_ether_hdr *)at(pp, 0);
 
+    if (!pp->eth_set) {
+        pp->came_to = eth->dst_addr;
+        pp->came_from = eth->src_addr;
+        pp->eth_set = true;
+    }
     if (src)
         pp->key.fields.eth_src = eth->src_addr = *mac;
     else

@@ -61,6 +61,7 @@ void policy_key4(struct policy_packet *pp, uint16_t in_port)
     memset(&pp->key, 0, sizeof pp->key);
     fill_ethernet(pp, (const uint8_t *)ip - RTE_ETHER_HDR_LEN, in_port);
     pp->key.fields.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    pp->eth_set = false;
     pp->vlans = 0;
     pp->l3 = RTE_ETHER_HDR_LEN;
     fill4(pp, ip);
@@ -140,6 +141,7 @@ enum drop_reason policy_key6(struct policy_packet *pp, uint16_t in_port)
     memset(&pp->key, 0, sizeof pp->key);
     fill_ethernet(pp, (const uint8_t *)ip - RTE_ETHER_HDR_LEN, in_port);
     pp->key.fields.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
+    pp->eth_set = false;
     pp->vlans = 0;
     pp->l3 = RTE_ETHER_HDR_LEN;
     return fill6(pp, ip);
