@@ -32,13 +32,14 @@ static inline void send_on(struct worker *w, const struct packet *p, const struc
     output(w, to->port, m);
 }
 
-// RFC 1141: TTL is the high byte of its 16-bit word, so the checksum grows by 0x0100.
+// RFC 1624: TTL is the high byte of its 16-bit word, so the checksum grows by 0x0100, and 0xffff is
+// 0, as in a new one.
 static inline void ipv4_dec_ttl(struct rte_ipv4_hdr *ip)
 {
     uint32_t sum = ip->hdr_checksum + RTE_BE16(0x0100);
 
     ip->time_to_live--;
-    ip->hdr_checksum = (uint16_t)(sum + (sum >> 16));
+    ip->hdr_checksum = (uint16_t)(sum + (sum >= 0xffff));
 }
 
 // See dp_masked_bucket.

@@ -100,18 +100,32 @@ static void forwards_packets_not_what_follows(void **state)
 static void checksum_stays_right(void **state)
 {
     struct frame f;
+    unsigned n = 0;
 
     (void)state;
-    for (unsigned i = 0; i < 65536; i += 97) {
+    for (unsigned i = 0; i < 65536; i += 97, n++) {
         frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, B4, 20);
         f.v4.ip.time_to_live = (uint8_t)(2 + i % 254);
         f.v4.ip.packet_id = (uint16_t)i;
         frame_sum4(&f);
         frame_send(POD_A, &f);
-        node_settle();
+    }
+    node_settle();
+    while (n--) {
         assert_true(frame_recv(POD_B, &f));
         assert_true(sums_right4(&f));
     }
+    // The sum becomes 0, which is not written as 0xffff (RFC 1624 section 3).
+    frame_udp4(&f, &POD_A_MAC, &ROUTER_MAC, A4, B4, 20);
+    for (unsigned id = 0; f.v4.ip.hdr_checksum != RTE_BE16(0xfeff); id++) {
+        assert_true(id < 65536);
+        f.v4.ip.packet_id = (uint16_t)id;
+        frame_sum4(&f);
+    }
+    frame_send(POD_A, &f);
+    node_settle();
+    assert_true(frame_recv(POD_B, &f));
+    assert_int_equal(f.v4.ip.hdr_checksum, 0);
     assert_nothing_left();
 }
 
