@@ -101,6 +101,21 @@ static void add_range(struct dp_gateway *gateway, const char *subnet, uint8_t pr
     gateway->address = ip(address);
 }
 
+void node_members(void)
+{
+    static struct dp_member_map map;
+
+    map.src_mac = NODE_MAC;
+    for (unsigned g = 0; g < 4; g++) {
+        map.gateway[g].valid = true;
+        for (unsigned b = 0; b < DP_BUCKETS; b++) {
+            map.gateway[g].bucket[b].port = b % 2 ? UPLINK1 : UPLINK0;
+            map.gateway[g].bucket[b].gateway_mac = GATEWAY_MAC;
+        }
+    }
+    check(dp_member_map_set(&map), NULL);
+}
+
 void node_start(unsigned workers)
 {
     struct dp_config config = {.n_workers = workers,
@@ -112,7 +127,6 @@ void node_start(unsigned workers)
                                .icmp_source4 = ip("10.1.0.9"),
                                .icmp_source6 = ip("fd00:0::9"),
                                .icmp_errors_per_s = 1000000};
-    static struct dp_member_map map;
     struct dp_gateway gateways[4];
     cpu_set_t allowed;
     bool hugepages;
@@ -140,15 +154,7 @@ void node_start(unsigned workers)
     add_pod(POD_A, &POD_A_MAC, "fd00:10::5");
     add_pod(POD_B, &POD_B_MAC, "10.1.11.6");
     add_pod(POD_B, &POD_B_MAC, "fd00:11::6");
-    map.src_mac = NODE_MAC;
-    for (unsigned g = 0; g < 4; g++) {
-        map.gateway[g].valid = true;
-        for (unsigned b = 0; b < DP_BUCKETS; b++) {
-            map.gateway[g].bucket[b].port = b % 2 ? UPLINK1 : UPLINK0;
-            map.gateway[g].bucket[b].gateway_mac = GATEWAY_MAC;
-        }
-    }
-    check(dp_member_map_set(&map), NULL);
+    node_members();
 }
 
 void node_stop(void)
@@ -177,16 +183,34 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 }
 
-void node_send(uint16_t port, const void *frame, size_t len)
+static struct rte_mbuf *mbuf_of(const void *bytes, size_t len)
 {
     struct rte_mbuf *m;
 
     while (!(m = rte_pktmbuf_alloc(pool)))
         nap();
-    memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
+    memcpy(rte_pktmbuf_append(m, (uint16_t)len), bytes, len);
+    return m;
+}
+
+static void arrive(uint16_t port, struct rte_mbuf *m)
+{
     while (rte_ring_enqueue(to[port], m))
         nap();
     n_sent++;
+}
+
+void node_send(uint16_t port, const void *frame, size_t len)
+{
+    arrive(port, mbuf_of(frame, len));
+}
+
+void node_send_in_parts(uint16_t port, const void *frame, size_t len, size_t first)
+{
+    struct rte_mbuf *m = mbuf_of(frame, first);
+
+    assert_int_equal(rte_pktmbuf_chain(m, mbuf_of((const char *)frame + first, len - first)), 0);
+    arrive(port, m);
 }
 
 void node_settle(void)

@@ -23,6 +23,10 @@ int node_teardown(void **state);
 
 // Lets a frame arrive at a port.
 void node_send(uint16_t port, const void *frame, size_t len);
+// ... in two buffers, the first of `first` bytes.
+void node_send_in_parts(uint16_t port, const void *frame, size_t len, size_t first);
+// Sets the member map again as node_start did.
+void node_members(void);
 // Waits until everything sent has been dealt with; fails the test after 10 s.
 void node_settle(void);
 // Takes a frame that left by a port; returns its length, 0 if there is none.
