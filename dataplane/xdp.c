@@ -243,8 +243,13 @@ uint16_t xdp_rx(struct xdp *xdp, uint16_t queue, struct rte_mbuf **mbufs, uint16
     uint16_t got = 0;
 
     n = (uint16_t)xsk_ring_cons__peek(&q->rx, n, &at);
-    if (!n)
+    if (!n) {
+        // A driver that does not copy has run out of frames, and wants to be told that there are
+        // some again: a worker that never sleeps has to.
+        if (unlikely(xsk_ring_prod__needs_wakeup(&q->fill)))
+            recvfrom(xsk_socket__fd(q->socket), NULL, 0, MSG_DONTWAIT, NULL, NULL);
         return 0;
+    }
     if (unlikely(rte_pktmbuf_alloc_bulk(dp.pool, mbufs, n))) {
         xsk_ring_cons__cancel(&q->rx, n);
         return 0;
