@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// One table's rules: in which structures they are, when an acl is built, and which of them a lookup
+// asks.
+//
+// Every rule is in `all`, hash tables by mask, which alone answer every lookup right and change in
+// place. An acl is only faster, for those classes of packets for which it is: it knows the rules as
+// they were when its build began. What came since is in `changed`, which is asked besides; where it
+// names a rule that has gone, or that the packet's version does not see, `all` is asked instead.
+// Masks with very many rules stay out of it ("direct": a hash lookup each), so that they change
+// without a build.
+//
+// An acl's life: planned and copied by the control thread (build_start), built by another
+// (classifier_build.c), published (build_finish), replaced by the next one, freed when no worker
+// reads it any more (acl_collect). Rules that change meanwhile are noted for the published one and
+// for the one being built, by generation.
 #include "dataplane/classifier.h"
 
 #include <errno.h>
