@@ -18,7 +18,8 @@
 
 #define QUERY_BURST    64   // rules in a turn
 #define QUERY_ROUND_MS 1000 // mlx5 reads its own counters each 500 ms
-#define DUMP_ROUND_MS  1000
+#define DUMP_ROUND_MS  500
+#define DOUBT_MS       100 // until a rule that nobody put there is looked for again
 // Of a CPU's time that a look may take: one part in so many.
 #define SHARE 28
 
@@ -390,7 +391,7 @@ static void dump(unsigned n, uint64_t now)
     }
     free(text);
     begin = cpu_us() - begin;
-    nic->next_dump = after(now, DUMP_ROUND_MS, begin);
+    nic->next_dump = after(now, nic->n_extra == nic->n_tolerated ? DUMP_ROUND_MS : DOUBT_MS, begin);
     pthread_mutex_lock(&engine.lock);
     engine.status.audit_us += begin;
     pthread_mutex_unlock(&engine.lock);
