@@ -759,7 +759,8 @@ void engine_reprogram(unsigned n)
     bool flushed;
 
     engine_finish();
-    flushed = rte_flow_flush(nic->ethdev, &error) == 0;
+    flushed =
+        !__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) && rte_flow_flush(nic->ethdev, &error) == 0;
     TAILQ_FOREACH(orule, &engine.all, all)
     {
         struct place *place = &orule->places[n];
@@ -784,8 +785,17 @@ void engine_reprogram(unsigned n)
     queue_all();
 }
 
+// If it is plugged in again, it may be another ethdev, and that one's number another device's.
+static void see_to_gone(unsigned n)
+{
+    engine_reprogram(n);
+    templates_free(&engine.nics[n]);
+    __atomic_store_n(&engine.nics[n].vacant, true, __ATOMIC_RELEASE);
+}
+
 static void see_to_reset(unsigned n)
 {
+    __atomic_store_n(&engine.nics[n].vacant, false, __ATOMIC_RELEASE);
     audit_tell(&engine.status.resets, &engine.nics[n], NULL,
                "the device was reset and lost its rules, all programmed again");
     engine_reprogram(n);
@@ -800,7 +810,7 @@ static bool see_to_events(void)
             continue;
         any = true;
         if (__atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE))
-            queue_all();
+            see_to_gone(n);
         else
             see_to_reset(n);
     }

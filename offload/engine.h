@@ -88,6 +88,7 @@ struct nic {
     char driver[32];
     bool gone;                 // unplugged; atomic
     bool was_reset;            // by its event, to be seen to; atomic
+    bool vacant;               // gone, and nothing of it is left here; atomic
     enum flow_rewrite rewrite; // the one that it took last
     unsigned n_rules;          // in it, but exceptions
     int room;                  // rules that left since it was full, less those that came

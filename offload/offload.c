@@ -146,7 +146,9 @@ static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *arg, v
 {
     struct nic *nic = arg;
 
-    (void)ethdev, (void)ret;
+    (void)ret;
+    if (ethdev != nic->ethdev) // it was that one before it was unplugged
+        return 0;
     // A device that was plugged in again tells that it was reset.
     __atomic_store_n(&nic->gone, event == RTE_ETH_EVENT_INTR_RMV, __ATOMIC_RELEASE);
     __atomic_store_n(&nic->was_reset, true, __ATOMIC_RELEASE);
@@ -166,23 +168,27 @@ static int learn_nic(uint16_t ethdev, char **why_not)
     struct rte_flow_queue_info queue_info;
     struct nic *nic;
     uint16_t proxy;
+    unsigned n;
     int err = rte_flow_pick_transfer_proxy(ethdev, &proxy, &error);
 
     if (err) {
         *why_not = nic_refusal(driver, err, &error, NULL);
         return -1;
     }
-    for (unsigned n = 0; n < engine.n_nics; n++) {
+    for (n = 0; n < engine.n_nics; n++) {
         if (engine.nics[n].ethdev == proxy && !engine.nics[n].gone)
             return (int)n;
     }
-    if (engine.n_nics == NICS_MAX) {
+    // In the place of one that is gone; it may be that one, plugged in again.
+    for (n = 0; n < engine.n_nics && !__atomic_load_n(&engine.nics[n].vacant, __ATOMIC_ACQUIRE);)
+        n++;
+    if (n == NICS_MAX) {
         if (asprintf(why_not, "rules go into no more than %u NICs", NICS_MAX) < 0)
             *why_not = NULL;
         return -1;
     }
-    nic = &engine.nics[engine.n_nics];
-    *nic = (struct nic){.ethdev = proxy, .domain = info.switch_info.domain_id};
+    nic = &engine.nics[n];
+    *nic = (struct nic){.ethdev = proxy, .domain = info.switch_info.domain_id, .gone = true};
     TAILQ_INIT(&nic->tables);
     if (rte_flow_info_get(proxy, &port_info, &queue_info, &error) || !port_info.max_nb_queues)
         nic->how = RULES_PLAIN;
@@ -190,7 +196,11 @@ static int learn_nic(uint16_t ethdev, char **why_not)
     rte_eth_dev_callback_register(proxy, RTE_ETH_EVENT_INTR_RESET, on_event, nic);
     rte_eth_dev_callback_register(proxy, RTE_ETH_EVENT_INTR_RMV, on_event, nic);
     engine.new_nic = true;
-    return (int)__atomic_fetch_add(&engine.n_nics, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&nic->was_reset, n < engine.n_nics, __ATOMIC_RELEASE);
+    __atomic_store_n(&nic->gone, false, __ATOMIC_RELEASE);
+    if (n == engine.n_nics)
+        __atomic_store_n(&engine.n_nics, n + 1, __ATOMIC_RELEASE);
+    return (int)n;
 }
 
 // Looks the port up, in the control thread: rules that name it are seen to if it is another now.

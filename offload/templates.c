@@ -74,6 +74,10 @@ static void destroy_table(const struct nic *nic, struct template_table *table)
 {
     struct rte_flow_error error;
 
+    if (__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE)) {
+        free(table); // the rest went with the device
+        return;
+    }
     if (table->table)
         rte_flow_template_table_destroy(nic->ethdev, table->table, &error);
     if (table->actions)

@@ -25,6 +25,18 @@
 #define N_RULES 200
 
 static struct offload_rule *rules[20000];
+static const char *nic_mode = "ideal";
+
+static int open_rig(void)
+{
+    char arguments[160];
+
+    // Counters that lag would have to be waited for.
+    snprintf(arguments, sizeof(arguments), ",mode=%s,counter_lag_ms=0%s", nic_mode,
+             control_argument("offload_audit_test"));
+    return !strcmp(nic_mode, "mlx5-hws") ? rig_open_for_templates(arguments)
+                                         : rig_open_started(arguments);
+}
 
 static int port_of(uint16_t port, struct offload_port *info)
 {
@@ -191,6 +203,29 @@ static void test_unplug(void **state)
     assert_all_in_nic();
 }
 
+// A device that was unplugged is closed, and another one when it comes back; more often than there
+// may be NICs.
+static void test_plugged_in_anew(void **state)
+{
+    struct offload_rule *trigger;
+
+    (void)state;
+    for (unsigned i = 0; i <= NICS_MAX; i++) {
+        assert_string_equal(control("unplug"), "ok\n");
+        wait_for_event();
+        while (engine_turn())
+            ;
+        assert_string_equal(offload_why_not(rules[0]), "the NIC is gone");
+        assert_int_equal(rig_close(), 0);
+        assert_int_equal(open_rig(), 0);
+        trigger = add(0x0b000000); // names the port again
+        assert_int_equal(installed(), expected() + 1);
+        offload_remove(trigger);
+        assert_all_in_nic();
+    }
+    assert_int_equal(engine.n_nics, 1);
+}
+
 // What a rule had counted before it was lost stays counted.
 static void test_counts_add_up(void **state)
 {
@@ -317,20 +352,17 @@ int main(int argc, char *argv[])
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(test_lost),  TEST(test_altered), TEST(test_extra),
-        TEST(test_reset), TEST(test_unplug),  TEST(test_counts_add_up),
-        TEST(test_slow),  TEST(test_thread),  TEST(test_share_of_a_cpu),
+        TEST(test_lost),   TEST(test_altered),         TEST(test_extra),         TEST(test_reset),
+        TEST(test_unplug), TEST(test_plugged_in_anew), TEST(test_counts_add_up), TEST(test_slow),
+        TEST(test_thread), TEST(test_share_of_a_cpu),
     };
-    bool by_templates = argc > 1 && !strcmp(argv[1], "mlx5-hws");
-    char arguments[160];
     int failed;
 
+    if (argc > 1)
+        nic_mode = argv[1];
     if (!rig_begin("offload_audit_test"))
         return 0;
-    // Counters that lag would have to be waited for.
-    snprintf(arguments, sizeof(arguments), ",mode=%s,counter_lag_ms=0%s",
-             argc > 1 ? argv[1] : "ideal", control_argument("offload_audit_test"));
-    if (by_templates ? rig_open_for_templates(arguments) : rig_open_started(arguments))
+    if (open_rig())
         return 1;
     failed = cmocka_run_group_tests_name("offload_audit", tests, NULL, NULL);
     offload_init(OFFLOAD_OFF, port_of);
