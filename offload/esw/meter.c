@@ -96,22 +96,24 @@ bool esw_meter_pass(struct esw_meter *meter, uint32_t length)
     return true;
 }
 
+static void free_parts(struct esw_meter_parts *parts)
+{
+    struct esw_meter_part *part;
+
+    while ((part = LIST_FIRST(parts))) {
+        LIST_REMOVE(part, next);
+        free(part);
+    }
+}
+
 void esw_meters_free(struct esw_meters *meters)
 {
-    struct esw_meter_profile *profile;
-    struct esw_meter_policy *policy;
     struct esw_meter *meter;
 
     while ((meter = LIST_FIRST(&meters->meters))) {
         LIST_REMOVE(meter, next);
         free(meter);
     }
-    while ((policy = LIST_FIRST(&meters->policies))) {
-        LIST_REMOVE(policy, next);
-        free(policy);
-    }
-    while ((profile = LIST_FIRST(&meters->profiles))) {
-        LIST_REMOVE(profile, next);
-        free(profile);
-    }
+    free_parts(&meters->policies);
+    free_parts(&meters->profiles);
 }

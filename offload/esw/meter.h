@@ -8,17 +8,21 @@
 
 #include <rte_mtr_driver.h>
 
-struct esw_meter_profile {
-    LIST_ENTRY(esw_meter_profile) next;
+// What meters are made of.
+struct esw_meter_part {
+    LIST_ENTRY(esw_meter_part) next;
     uint32_t id;
     unsigned users; // meters
+};
+LIST_HEAD(esw_meter_parts, esw_meter_part);
+
+struct esw_meter_profile {
+    struct esw_meter_part part;
     struct rte_mtr_meter_profile params;
 };
 
 struct esw_meter_policy {
-    LIST_ENTRY(esw_meter_policy) next;
-    uint32_t id;
-    unsigned users;        // meters
+    struct esw_meter_part part;
     bool drop[RTE_COLORS]; // packets of this color; others pass
 };
 
@@ -38,8 +42,7 @@ struct esw_meter {
 };
 
 struct esw_meters {
-    LIST_HEAD(, esw_meter_profile) profiles;
-    LIST_HEAD(, esw_meter_policy) policies;
+    struct esw_meter_parts profiles, policies;
     LIST_HEAD(, esw_meter) meters;
 };
 

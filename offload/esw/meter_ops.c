@@ -19,28 +19,60 @@ static int refuse(struct rte_mtr_error *error, int err, enum rte_mtr_error_type 
     return -rte_mtr_error_set(error, err, type, NULL, message);
 }
 
-static struct esw_meter_profile *find_profile(const struct esw_meters *meters, uint32_t id)
+static struct esw_meter_part *find_part(const struct esw_meter_parts *parts, uint32_t id)
 {
-    struct esw_meter_profile *profile;
+    struct esw_meter_part *part;
 
-    LIST_FOREACH(profile, &meters->profiles, next)
+    LIST_FOREACH(part, parts, next)
     {
-        if (profile->id == id)
+        if (part->id == id)
             break;
     }
-    return profile;
+    return part;
 }
 
-static struct esw_meter_policy *find_policy(const struct esw_meters *meters, uint32_t id)
+// Takes the part over. `type`: of its id, for errors.
+static int add_part(struct esw_port *port, struct esw_meter_parts *parts,
+                    struct esw_meter_part *part, uint32_t id, enum rte_mtr_error_type type,
+                    struct rte_mtr_error *error)
 {
-    struct esw_meter_policy *policy;
+    int ret = 0;
 
-    LIST_FOREACH(policy, &meters->policies, next)
-    {
-        if (policy->id == id)
-            break;
-    }
-    return policy;
+    part->id = id;
+    pthread_mutex_lock(&port->esw->lock);
+    if (find_part(parts, id))
+        ret = refuse(error, EEXIST, type, "it is there already");
+    else
+        LIST_INSERT_HEAD(parts, part, next);
+    pthread_mutex_unlock(&port->esw->lock);
+    if (ret)
+        free(part);
+    return ret;
+}
+
+static int delete_part(struct esw_port *port, struct esw_meter_parts *parts, uint32_t id,
+                       enum rte_mtr_error_type type, struct rte_mtr_error *error)
+{
+    struct esw_meter_part *part;
+    int ret = 0;
+
+    pthread_mutex_lock(&port->esw->lock);
+    part = find_part(parts, id);
+    if (!part)
+        ret = refuse(error, ENOENT, type, "there is none");
+    else if (part->users)
+        ret = refuse(error, EBUSY, type, "a meter uses it");
+    else
+        LIST_REMOVE(part, next);
+    pthread_mutex_unlock(&port->esw->lock);
+    if (ret == 0)
+        free(part);
+    return ret;
+}
+
+static struct esw_meter_profile *find_profile(const struct esw_meters *meters, uint32_t id)
+{
+    return (struct esw_meter_profile *)find_part(&meters->profiles, id);
 }
 
 static int capabilities_get(struct rte_eth_dev *dev, struct rte_mtr_capabilities *cap,
@@ -101,37 +133,17 @@ static int profile_add(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_mete
     profile = calloc(1, sizeof(*profile));
     if (!profile)
         return refuse(error, ENOMEM, RTE_MTR_ERROR_TYPE_UNSPECIFIED, "no memory");
-    profile->id = id;
     profile->params = *params;
-    pthread_mutex_lock(&port->esw->lock);
-    if (find_profile(&port->meters, id))
-        ret = refuse(error, EEXIST, RTE_MTR_ERROR_TYPE_METER_PROFILE_ID, "it is there already");
-    else
-        LIST_INSERT_HEAD(&port->meters.profiles, profile, next);
-    pthread_mutex_unlock(&port->esw->lock);
-    if (ret)
-        free(profile);
-    return ret;
+    return add_part(port, &port->meters.profiles, &profile->part, id,
+                    RTE_MTR_ERROR_TYPE_METER_PROFILE_ID, error);
 }
 
 static int profile_delete(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_error *error)
 {
     struct esw_port *port = esw_port_of_dev(dev);
-    struct esw_meter_profile *profile;
-    int ret = 0;
 
-    pthread_mutex_lock(&port->esw->lock);
-    profile = find_profile(&port->meters, id);
-    if (!profile)
-        ret = refuse(error, ENOENT, RTE_MTR_ERROR_TYPE_METER_PROFILE_ID, "there is none");
-    else if (profile->users)
-        ret = refuse(error, EBUSY, RTE_MTR_ERROR_TYPE_METER_PROFILE_ID, "a meter uses it");
-    else
-        LIST_REMOVE(profile, next);
-    pthread_mutex_unlock(&port->esw->lock);
-    if (ret == 0)
-        free(profile);
-    return ret;
+    return delete_part(port, &port->meters.profiles, id, RTE_MTR_ERROR_TYPE_METER_PROFILE_ID,
+                       error);
 }
 
 // What packets of a color meet with: nothing, or DROP.
@@ -171,37 +183,20 @@ static int policy_add(struct rte_eth_dev *dev, uint32_t id,
 
     if (!policy)
         return refuse(error, ENOMEM, RTE_MTR_ERROR_TYPE_UNSPECIFIED, "no memory");
-    policy->id = id;
     ret = parse_policy(params, policy->drop, error);
-    pthread_mutex_lock(&port->esw->lock);
-    if (ret == 0 && find_policy(&port->meters, id))
-        ret = refuse(error, EEXIST, RTE_MTR_ERROR_TYPE_METER_POLICY_ID, "it is there already");
-    if (ret == 0)
-        LIST_INSERT_HEAD(&port->meters.policies, policy, next);
-    pthread_mutex_unlock(&port->esw->lock);
-    if (ret)
+    if (ret) {
         free(policy);
-    return ret;
+        return ret;
+    }
+    return add_part(port, &port->meters.policies, &policy->part, id,
+                    RTE_MTR_ERROR_TYPE_METER_POLICY_ID, error);
 }
 
 static int policy_delete(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_error *error)
 {
     struct esw_port *port = esw_port_of_dev(dev);
-    struct esw_meter_policy *policy;
-    int ret = 0;
 
-    pthread_mutex_lock(&port->esw->lock);
-    policy = find_policy(&port->meters, id);
-    if (!policy)
-        ret = refuse(error, ENOENT, RTE_MTR_ERROR_TYPE_METER_POLICY_ID, "there is none");
-    else if (policy->users)
-        ret = refuse(error, EBUSY, RTE_MTR_ERROR_TYPE_METER_POLICY_ID, "a meter uses it");
-    else
-        LIST_REMOVE(policy, next);
-    pthread_mutex_unlock(&port->esw->lock);
-    if (ret == 0)
-        free(policy);
-    return ret;
+    return delete_part(port, &port->meters.policies, id, RTE_MTR_ERROR_TYPE_METER_POLICY_ID, error);
 }
 
 // A table of input colors, which would not be color-blind.
@@ -232,7 +227,8 @@ static int create(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_params *p
     *meter = (struct esw_meter){
         .id = id,
         .profile = find_profile(&port->meters, params->meter_profile_id),
-        .policy = find_policy(&port->meters, params->meter_policy_id),
+        .policy =
+            (struct esw_meter_policy *)find_part(&port->meters.policies, params->meter_policy_id),
         .enabled = params->meter_enable,
         .stats_mask = params->stats_mask,
     };
@@ -244,8 +240,8 @@ static int create(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_params *p
         ret = refuse(error, ENOENT, RTE_MTR_ERROR_TYPE_METER_POLICY_ID, "there is none");
     if (ret == 0) {
         esw_meter_fill(meter);
-        meter->profile->users++;
-        meter->policy->users++;
+        meter->profile->part.users++;
+        meter->policy->part.users++;
         LIST_INSERT_HEAD(&port->meters.meters, meter, next);
     }
     pthread_mutex_unlock(&port->esw->lock);
@@ -277,8 +273,8 @@ static int destroy(struct rte_eth_dev *dev, uint32_t id, struct rte_mtr_error *e
     } else if (meter->users) {
         ret = refuse(error, EBUSY, RTE_MTR_ERROR_TYPE_MTR_ID, "rules use the meter");
     } else {
-        meter->profile->users--;
-        meter->policy->users--;
+        meter->profile->part.users--;
+        meter->policy->part.users--;
         LIST_REMOVE(meter, next);
     }
     pthread_mutex_unlock(&port->esw->lock);
@@ -327,8 +323,8 @@ static int profile_update(struct rte_eth_dev *dev, uint32_t id, uint32_t profile
     } else if (!profile) {
         ret = refuse(error, ENOENT, RTE_MTR_ERROR_TYPE_METER_PROFILE_ID, "there is none");
     } else {
-        meter->profile->users--;
-        profile->users++;
+        meter->profile->part.users--;
+        profile->part.users++;
         meter->profile = profile;
         esw_meter_fill(meter);
     }
