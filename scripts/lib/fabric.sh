@@ -105,8 +105,9 @@ uplinks_quiet() {
 bird_start() { # NAMESPACE CONFIG-TEXT
 	local ns=$1
 	printf '%s\n' "$2" >"$run/bird-$ns.conf"
+	# A switch answers its neighbours' BFD in time, whatever else this machine does.
 	start_process "$run/bird-$ns.pid" "$run/bird-$ns.log" \
-		ip netns exec "$prefix-$ns" bird -f -c "$run/bird-$ns.conf" -s "$run/bird-$ns.ctl"
+		nice -n -15 ip netns exec "$prefix-$ns" bird -f -c "$run/bird-$ns.conf" -s "$run/bird-$ns.ctl"
 }
 
 bird_common() { # ROUTER-ID
@@ -193,7 +194,7 @@ tor_down() {
 tor_up() {
 	ns_exec "tor$1" nft delete table netdev hang_w0 2>/dev/null || :
 	ns_ip "tor$1" link set w0 up
-	wait_until 20 tor_has_default "$1" || die "tor$1 has no way to the world; see $run/bird-tor$1.log"
+	wait_until 60 tor_has_default "$1" || die "tor$1 has no way to the world; see $run/bird-tor$1.log"
 	ns_exec "tor$1" nft delete table netdev hang_s0 2>/dev/null || :
 	ns_ip "tor$1" link set s0 up
 }

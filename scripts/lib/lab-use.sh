@@ -56,7 +56,7 @@ tor_sent() {
 echo_server() {
 	in_ns "$1" "$top/scripts/lib/udp-probe" serve 7777 >/dev/null 2>&1 3>&- &
 	disown
-	wait_until 10 udp_port_open "$1" 7777
+	wait_until 60 udp_port_open "$1" 7777
 }
 
 udp_port_open() {
@@ -81,7 +81,7 @@ forged_watch() {
 	[ -e "/run/netns/$ns" ] || ns=$SLUICE_LAB_PREFIX-pod-$1
 	ip netns exec "$ns" "$top/scripts/lib/raw-frames" watch "$2" >"$scratch/forged-$1" &
 	watchers+=("$!:$1")
-	wait_until 20 grep -q watching "$scratch/forged-$1"
+	wait_until 60 grep -q watching "$scratch/forged-$1"
 }
 
 # Sets forged to `NODE:COUNT ` of each node where forged frames came out.

@@ -14,7 +14,7 @@ class Closed(Exception):
 
 
 class Client:
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=120):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))  # with a timeout, a full listen queue would fail at once
         self.socket.settimeout(timeout)

@@ -24,6 +24,16 @@ def header(version, kind, body=b"", xid=1):
     return struct.pack("!BBHI", version, kind, 8 + len(body), xid) + body
 
 
+def accepted(listener, client):
+    """The client's connection, or None if it ends without one."""
+    while True:
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            if client.poll() is not None:
+                return None
+
+
 def caught(path, version):
     """What ovs-ofctl sends for some requests, by playing the switch for it."""
     messages = []
@@ -38,18 +48,16 @@ def caught(path, version):
     name = f"{path}.caught.{version}"
     listener.bind(name)
     listener.listen(16)
-    listener.settimeout(5)
+    listener.settimeout(0.1)
     for command in commands:
         words = [word if word != "T" else f"unix:{name}" for word in command]
-        client = subprocess.Popen(["timeout", "2", "ovs-ofctl", "-O", VERSIONS[version], *words],
+        client = subprocess.Popen(["timeout", "60", "ovs-ofctl", "-O", VERSIONS[version], *words],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            peer, _ = listener.accept()
-        except TimeoutError:
-            client.wait()
+        peer = accepted(listener, client)
+        if not peer:  # there is no such command in this version
             continue
         peer.sendall(header(version, 0))
-        peer.settimeout(0.4)
+        peer.settimeout(30)
         try:
             while True:
                 head = peer.recv(8, socket.MSG_WAITALL)
@@ -57,6 +65,8 @@ def caught(path, version):
                     break
                 body = peer.recv(struct.unpack("!H", head[2:4])[0] - 8, socket.MSG_WAITALL)
                 messages.append(head + body)
+                if head[1] != 0:  # the request: what may follow comes with it
+                    peer.settimeout(0.1)
         except TimeoutError:
             pass
         peer.close()
@@ -84,7 +94,7 @@ def mutate(message, chance):
 
 def connect(path, version):
     peer = socket.socket(socket.AF_UNIX)
-    peer.settimeout(10)
+    peer.settimeout(60)
     peer.connect(path)
     peer.sendall(header(version, 0))
     return peer
@@ -98,7 +108,7 @@ def drain(peer):
     except BlockingIOError:
         return
     finally:
-        peer.settimeout(10)
+        peer.settimeout(60)
     raise ConnectionResetError
 
 
@@ -119,7 +129,7 @@ def hammer(path, version, messages, n, chance):
 def answers(path, version):
     peer = connect(path, version)
     peer.sendall(header(version, 2, b"alive?", xid=77))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     data = b""
     while time.monotonic() < deadline and b"alive?" not in data:
         data += peer.recv(1 << 16)

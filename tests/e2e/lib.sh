@@ -59,6 +59,16 @@ check_at_least() {
 	fi
 }
 
+# The same of what a command prints in the end, for what takes its time. Usage: check_becomes TEXT WANTED CMD...
+check_becomes() {
+	local text=$1 wanted=$2 end=$((SECONDS + 60)) got
+	shift 2
+	until got=$("$@"); [ "$got" = "$wanted" ] || [ "$SECONDS" -ge "$end" ]; do
+		sleep 0.1
+	done
+	check_equal "$text" "$got" "$wanted"
+}
+
 check_equal() { # TEXT GOT WANTED
 	if [ "$2" = "$3" ]; then
 		ok "$1"
@@ -73,7 +83,7 @@ pings() { # NODE ADDRESS [ping's options]
 	local node=$1 address=$2 try
 	shift 2
 	for try in 1 2 3; do
-		in_ns "$node" ping -n -q -c 3 -i 0.2 -W 2 "$@" "$address" | tee "$scratch/ping" |
+		in_ns "$node" ping -n -q -c 3 -i 0.2 -W 10 "$@" "$address" | tee "$scratch/ping" |
 			grep -q ' 0% packet loss' && return
 		cat "$scratch/ping"
 	done
@@ -115,7 +125,7 @@ lab_start() {
 	}
 	ok "the lab, the daemon and the pods $* come up"
 	for pod in "$@"; do
-		wait_until 20 pod_known "${pod%%:*}" ||
+		wait_until 60 pod_known "${pod%%:*}" ||
 			not_ok "both ToRs know of pod ${pod%%:*}" "$(in_ns tor0 ip neigh; in_ns tor1 ip neigh)"
 	done
 }
@@ -129,7 +139,7 @@ sum_rule_holds() {
 daemon_ends() {
 	local log=$run/daemon.log
 	if [ -e "$run/daemon.pid" ]; then
-		check "the sum rule holds at the end" wait_until 20 sum_rule_holds
+		check "the sum rule holds at the end" wait_until 60 sum_rule_holds
 		check "the daemon stops on SIGTERM within $((stop_ms / 1000)) s" daemon_stops_in_time
 	fi
 	if [ -e "$log" ]; then
@@ -158,7 +168,7 @@ daemon_stop_timed() {
 	pid=$(lab daemon pid)
 	start=$(date +%s%N)
 	kill -TERM "$pid"
-	wait_until 20 process_ended "$pid"
+	wait_until 60 process_ended "$pid"
 	took=$((($(date +%s%N) - start) / 1000000))
 	echo "it took $took ms"
 }

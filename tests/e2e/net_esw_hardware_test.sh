@@ -34,7 +34,7 @@ pods() { # TAP-PREFIX
 	for name in a b; do
 		ip netns del "$p$name" 2>/dev/null
 		ip netns add "$p$name" || return 1
-		wait_until 10 ip link show "$1$i" || return 1
+		wait_until 60 ip link show "$1$i" || return 1
 		ip link set "$1$i" netns "$p$name" name eth0 || return 1
 		ip -n "$p$name" link set eth0 address "0a:58:0a:01:0a:0$((5 + i))"
 		ip -n "$p$name" addr add "10.1.10.$((5 + i))/32" dev eth0
@@ -49,7 +49,7 @@ pods() { # TAP-PREFIX
 start() { # NUMBER MODE
 	local number=$1 mode=$2
 	# shellcheck disable=SC2086
-	start_process "$dir/$mode.pid" "$dir/$mode.log" sh -c "exec dpdk-testpmd $eal -d '$so' --vdev \
+	start_process "$dir/$mode.pid" "$dir/$mode.log" sh -c "exec stdbuf -oL dpdk-testpmd $eal -d '$so' --vdev \
 		'net_esw$number,vfs=2,vf=tap:nesh$number-,representor=vf[0-1],mode=$mode' -- -i --total-num-mbufs=4096 \
 		--no-flush-rx <'$dir/$mode.in'"
 	pods "nesh$number-"
@@ -57,12 +57,12 @@ start() { # NUMBER MODE
 
 finish() { # MODE
 	printf '%s\n' "show port xstats 1" quit >&5
-	wait_until 20 eval "! process_alive '$dir/$1.pid'" && rm -f "$dir/$1.pid"
+	wait_until 60 eval "! process_alive '$dir/$1.pid'" && rm -f "$dir/$1.pid"
 }
 
 ping_through() {
 	local said
-	said=$(ip netns exec "${p}a" ping -f -q -c 1000 -W 2 10.1.10.6 2>&1)
+	said=$(ip netns exec "${p}a" ping -f -q -c 1000 -W 20 10.1.10.6 2>&1)
 	echo "$said"
 	[[ "$said" == *' 0% packet loss'* ]]
 }
@@ -80,7 +80,8 @@ check_program() { # NAME MODE NUMBER
 	program "$name" >"$dir/$name"
 	check_at_least "$mode: the document has a program" "$(wc -l <"$dir/$name")" 7
 	cat "$dir/$name" >&5
-	sleep 2
+	echo "set verbose 7" >&5 # so that the last line's end is seen
+	check "$mode: testpmd has taken all lines" wait_until 60 grep -q "Change verbose level from .* to 7" "$dir/$mode.log"
 	check "$mode: 1,000 packets from pod to pod and back" ping_through
 	check "$mode: testpmd ends" finish "$mode"
 	check_equal "$mode: lines that testpmd or the NIC refused" \

@@ -11,7 +11,7 @@ a4=$(lab pod ip a 4) b4=$(lab pod ip b 4) c4=$(lab pod ip c 4)
 a=$(port_of a) b=$(port_of b) c=$(port_of c)
 
 export OVS_RUNDIR=$scratch # for the sockets of ovs-ofctl's own
-of() { timeout 60 ovs-ofctl -O OpenFlow13 "$@"; }
+of() { timeout 120 ovs-ofctl -O OpenFlow13 "$@"; }
 flows() { of dump-flows "$switch" --no-stats "$@" | sed 's/^ //' | sort; }
 # Packets that the flows of a match counted.
 counted() { of dump-flows "$switch" "$1" | grep -o 'n_packets=[0-9]*' | awk -F= '{ sum += $2 } END { print sum + 0 }'; }
@@ -26,8 +26,9 @@ fails() { # TEXT CMD...: does it fail and say TEXT?
 	echo "$said"
 	grep -qF "$text" <<<"$said"
 }
-pings() { in_ns "$1" ping -q -c 3 -i 0.2 -W 1 "$2"; }
-no_pings() { ! pings "$@"; }
+# Each is sent once, as rules count them.
+pings() { in_ns "$1" ping -q -c 3 -i 0.2 -W 10 "$2"; }
+no_pings() { ! in_ns "$1" ping -q -c 3 -i 0.2 -W 1 "$2"; }
 
 ## What the switch says of itself.
 shown=$(of show "$switch")
@@ -137,7 +138,7 @@ clean
 of add-flow "$switch" "priority=10,icmp,nw_src=$a4,nw_dst=$b4,actions=drop"
 before=$(drops policy)
 check "dropped: a does not reach b" no_pings a "$b4"
-check_equal "... counted by the rule" "$(counted "icmp")" 3
+check_becomes "... counted by the rule" 3 counted icmp
 check_equal "... sluicectl rules shows it" \
 	"$(lab ctl --json rules | jq -c '.rules[] | select(.owner == "openflow") | [.table, .actions, .packets]')" '["policy0","drop",3]'
 check_equal "... sluicectl status how the table is compiled" \
@@ -151,14 +152,15 @@ check "changed to normal: a reaches b" pings a "$b4"
 check_equal "... the counters went on" "$(counted "icmp")" 6
 clean
 
-# Packets of three pings that come out at a pod. Usage: captured POD FILTER FROM TO
+# Packets of three pings that come out at a pod, of which so many should. Usage: captured POD FILTER FROM TO [COUNT]
 captured() {
-	local dump
+	local dump count=${5:-3}
 	ip netns exec "$SLUICE_LAB_PREFIX-pod-$1" tcpdump -Ulni eth0 "$2" >"$scratch/capture" 2>"$scratch/capture.err" &
 	dump=$!
-	wait_until 20 grep -q "listening on" "$scratch/capture.err"
+	wait_until 60 grep -q "listening on" "$scratch/capture.err"
 	pings "$3" "$4" >/dev/null
-	sleep 0.5
+	wait_until 60 eval '[ "$(grep -c . "$scratch/capture")" -ge "$count" ]'
+	sleep 0.5 # for more that must not come
 	kill -INT $dump
 	wait $dump
 	grep -c . "$scratch/capture"
@@ -168,7 +170,8 @@ of add-flow "$switch" "table=1,priority=10,icmp,metadata=0x1,actions=set_field:1
 of add-flow "$switch" "table=4,priority=10,reg1=5,actions=normal"
 check_equal "three tables, metadata, a register, DSCP 10: b sees it" "$(captured b "icmp and src $a4 and ip[1] == 40" a "$b4")" 3
 check_equal "... each table's rule counted" "$(counted table=0) $(counted table=1) $(counted table=4)" "3 3 3"
-check "a miss in a later table drops" eval 'in_ns a curl -s -m 1 "http://$b4/"; [ "$(drops policy_miss)" -ge 1 ]'
+in_ns a curl -s -m 1 "http://$b4/"
+check "a miss in a later table drops" wait_until 60 eval '[ "$(drops policy_miss)" -ge 1 ]'
 clean
 
 echo_server b
@@ -185,14 +188,14 @@ check_equal "a group of all: b is reached and c sees it too" "$(captured c "icmp
 check "... dump-groups, and its statistics" eval 'of dump-groups "$switch" | grep -q "group_id=1,type=all" &&
 	of dump-group-stats "$switch" | grep -q "packet_count=[1-9]"'
 of mod-group "$switch" "group_id=1,type=indirect,bucket=normal"
-check_equal "... modified: c sees it no more" "$(captured c "icmp and src $a4 and dst $b4" a "$b4")" 0
+check_equal "... modified: c sees it no more" "$(captured c "icmp and src $a4 and dst $b4" a "$b4" 0)" 0
 check "a group that leads to itself is refused" fails OFPGMFC_LOOP of mod-group "$switch" "group_id=1,type=all,bucket=group:1"
 check "a second one of the number is refused" fails OFPGMFC_GROUP_EXISTS of add-group "$switch" "group_id=1,type=all,bucket=normal"
 of add-group "$switch" "group_id=2,type=ff,bucket=watch_port:$c,output:$c,bucket=watch_port:1,normal"
 of mod-flows "$switch" "icmp,nw_dst=$b4,actions=group:2"
 check "fast failover: while c is there, b is not reached" no_pings a "$b4"
 in_ns c ip link set eth0 down
-check "... when c has no carrier, show says so" wait_until 10 eval 'of show "$switch" | grep -A 2 "^ $c(" | grep -q LINK_DOWN'
+check "... when c has no carrier, show says so" wait_until 60 eval 'of show "$switch" | grep -A 2 "^ $c(" | grep -q LINK_DOWN'
 check "... and b is reached" pings a "$b4"
 in_ns c ip link set eth0 up
 of add-group "$switch" "group_id=3,type=select,bucket=weight:1,normal,bucket=weight:3,normal"
@@ -210,8 +213,9 @@ clean
 ## Meters.
 of add-meter "$switch" "meter=5,pktps,burst,band=type=drop,rate=5,burst_size=5"
 of add-flow "$switch" "priority=10,icmp,nw_src=$a4,actions=meter:5,normal"
+start=$SECONDS
 received=$(in_ns a ping -q -c 40 -i 0.01 -W 1 $world4 | grep -o '[0-9]* received' | cut -d' ' -f1)
-check_at_most "a meter of 5 packets a second lets through few of 40" "$received" 12
+check_at_most "a meter of 5 packets a second lets through few of 40" "$received" $((5 + 5 * (SECONDS - start + 1)))
 check_at_least "... but some" "$received" 3
 check "... and counts the others" eval 'of meter-stats "$switch" | grep -q "0: packet_count:[1-9]"'
 of mod-meter "$switch" "meter=5,kbps,band=type=drop,rate=1000000"
@@ -224,53 +228,56 @@ of del-meters "$switch"
 check_equal "deleting a meter deletes its flows" "$(flows)" ""
 
 ## A monitor: packet-ins, flow-removed, other clients' changes.
-timeout 60 ovs-ofctl -O OpenFlow13 monitor "$switch" 65534 >"$scratch/monitor" 2>&1 &
+timeout 600 ovs-ofctl -O OpenFlow13 --unixctl="$scratch/monitor.ctl" monitor "$switch" 65534 >"$scratch/monitor" 2>&1 &
 monitor=$!
-timeout 60 ovs-ofctl -O OpenFlow14 monitor "$switch" watch: >"$scratch/watch" 2>&1 &
+timeout 600 ovs-ofctl -O OpenFlow14 --unixctl="$scratch/watch.ctl" monitor "$switch" watch: >"$scratch/watch" 2>&1 &
 watch=$!
-sleep 0.5
+for socket in monitor watch; do # the switch knows of them once it has answered a barrier
+	check "a monitor is there ($socket)" wait_until 60 timeout 60 ovs-appctl -t "$scratch/$socket.ctl" ofctl/barrier
+done
 of add-flow "$switch" "cookie=0xabc,priority=10,icmp,nw_src=$a4,actions=controller:64,normal"
 pings a "$b4" >/dev/null
-check "packet-ins of 64 bytes, with cookie, port and the whole length" wait_until 5 eval \
+check "packet-ins of 64 bytes, with cookie, port and the whole length" wait_until 60 eval \
 	'[ "$(grep -c "cookie=0xabc total_len=98 in_port='"$a"' (via action) data_len=64" "$scratch/monitor")" -eq 3 ]'
 of add-flow "$switch" "send_flow_rem,hard_timeout=1,priority=11,tcp,actions=drop"
 of add-flow "$switch" "send_flow_rem,idle_timeout=1,priority=11,udp,actions=drop"
-check "flow-removed after a hard timeout" wait_until 8 grep -q "OFPT_FLOW_REMOVED.*priority=11,tcp reason=hard" "$scratch/monitor"
-check "flow-removed after an idle timeout" wait_until 8 grep -q "OFPT_FLOW_REMOVED.*priority=11,udp reason=idle" "$scratch/monitor"
+check "flow-removed after a hard timeout" wait_until 60 grep -q "OFPT_FLOW_REMOVED.*priority=11,tcp reason=hard" "$scratch/monitor"
+check "flow-removed after an idle timeout" wait_until 60 grep -q "OFPT_FLOW_REMOVED.*priority=11,udp reason=idle" "$scratch/monitor"
 check_equal "... they are gone" "$(flows | grep -c priority=11)" 0
-check "a flow monitor sees the change" wait_until 5 grep -q "event=ADDED.*cookie=0xabc" "$scratch/watch"
+check "a flow monitor sees the change" wait_until 60 grep -q "event=ADDED.*cookie=0xabc" "$scratch/watch"
 of del-flows "$switch"
-check "a flow monitor sees the deletion" wait_until 5 grep -q "event=DELETED.*cookie=0xabc" "$scratch/watch"
+check "a flow monitor sees the deletion" wait_until 60 grep -q "event=DELETED.*cookie=0xabc" "$scratch/watch"
 lab pod add d 0 >/dev/null 2>&1
 d=$(port_of d)
-check "port-status of a pod that comes" wait_until 5 grep -q "OFPT_PORT_STATUS.*ADD: $d(" "$scratch/monitor"
+check "port-status of a pod that comes" wait_until 60 grep -q "OFPT_PORT_STATUS.*ADD: $d(" "$scratch/monitor"
 lab pod del d >/dev/null 2>&1
-check "port-status of a pod that goes" wait_until 5 grep -q "OFPT_PORT_STATUS.*DEL: $d(" "$scratch/monitor"
+check "port-status of a pod that goes" wait_until 60 grep -q "OFPT_PORT_STATUS.*DEL: $d(" "$scratch/monitor"
 kill $monitor $watch
 wait $monitor $watch 2>/dev/null
 
-# Nothing else goes on: the control thread sleeps, and is woken. Looking every 50 ms would make the median 25.
+# Nothing else goes on: the control thread sleeps, and is woken. Looking every 50 ms would make the quartile 12.5. (A busy
+# machine makes some of them late, not all.)
 of add-flow "$switch" "priority=10,udp,nw_src=$a4,tp_dst=9,actions=controller"
 packet_ins_timed() {
 	took=$("$(dirname "$0")/packet_in_times.py" "$SLUICE_LAB_PREFIX-pod-a" "$run/br0.mgmt" "$b4" 30 2>"$scratch/times")
 }
-measure "[ \"\$took\" -lt 15000 ]" packet_ins_timed
+measure "[ \"\$took\" -lt 6000 ]" packet_ins_timed
 cat "$scratch/times"
-check_at_most "a packet-in of an idle node takes, us (median)" "$took" 15000
+check_at_most "a packet-in of an idle node takes, us (quartile)" "$took" 6000
 clean
 
 ## Packet-out.
 # UDP from 10.9.0.1:1 to 10.9.0.2:9999, 8 bytes.
 frame=$(in_ns b cat /sys/class/net/eth0/address | tr -d :)02000000000108004500002400010000401166b40a0900010a0900020001270f00100000736c756963652121
-ip netns exec "$SLUICE_LAB_PREFIX-pod-b" timeout 30 tcpdump -Uc 1 -lni eth0 udp dst port 9999 >"$scratch/out" 2>"$scratch/out.err" &
+ip netns exec "$SLUICE_LAB_PREFIX-pod-b" timeout 120 tcpdump -Uc 1 -lni eth0 udp dst port 9999 >"$scratch/out" 2>"$scratch/out.err" &
 dump=$!
-wait_until 20 grep -q "listening on" "$scratch/out.err"
+wait_until 60 grep -q "listening on" "$scratch/out.err"
 check "packet-out to b" of packet-out "$switch" "in_port=controller packet=$frame actions=output:$b"
 wait $dump
 check "... b sees it" grep -q "10.9.0.1.1 > 10.9.0.2.9999" "$scratch/out"
 
 ## ovs-appctl.
-appctl() { timeout 10 ovs-appctl -t "$run/sluiced.ctl" "$@"; }
+appctl() { timeout 60 ovs-appctl -t "$run/sluiced.ctl" "$@"; }
 of add-flow "$switch" "priority=10,icmp,nw_src=$a4,nw_dst=$b4,actions=drop"
 mac_a=$(in_ns a cat /sys/class/net/eth0/address)
 traced=$(appctl sluice/trace "icmp,in_port=$a,dl_src=$mac_a,dl_dst=02:00:5e:00:53:01,nw_src=$a4,nw_dst=$b4,nw_ttl=64")
@@ -316,7 +323,7 @@ for adder in "${adders[@]}"; do
 done
 kill -KILL "$pid"
 check_equal "six clients that add flows at once are all told that it is done" "$failed" 0
-wait_until 10 process_ended "$pid"
+wait_until 60 process_ended "$pid"
 check "killed right after a barrier's reply, the daemon starts" lab daemon start
 check_equal "... the last flow is there" "$(flows table=6)" "cookie=0x99, table=6, priority=1 actions=drop"
 check_equal "... and all of the six clients" "$(flows table=4 | wc -l)" 300
@@ -326,7 +333,7 @@ check_equal "... and all others, groups and meters" "$(everything)" "$wanted"
 check_equal "... the hard timeout went on" "$(flows tcp | grep -o 'hard_timeout=[0-9]*' | awk -F= '{ print ($2 > 600 && $2 < 900) ? "yes" : $0 }')" yes
 check_equal "... the datapath id is the same" "$(of show "$switch" | grep -o 'dpid:[0-9a-f]*')" "$datapath"
 check "... deleted ones stay deleted" eval 'clean && lab daemon stop && lab daemon start && [ -z "$(flows)" ]'
-check "the world is reached" wait_until 10 pings a $world4
+check "the world is reached" wait_until 60 pings a $world4
 
 ## A controller.
 cat >>"$run/sluice.yaml" <<EOT
@@ -340,28 +347,26 @@ lab daemon stop
 check "a daemon with a controller starts" lab daemon start
 status() { lab ctl --json status | jq "$@"; }
 check_equal "it waits for its controller" "$(status -c '.openflow | [.controllers, .connected]')" '[1,0]'
-check_equal "it listens" "$(in_ns node timeout 10 ovs-ofctl show tcp:127.0.0.1:6654 | grep -c dpid)" 1
+check_equal "it listens" "$(in_ns node timeout 60 ovs-ofctl show tcp:127.0.0.1:6654 | grep -c dpid)" 1
 of add-flow "$switch" "table=7,priority=1,actions=drop"
 echo "priority=1 actions=normal" >"$scratch/controller-flows"
-ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 120 ovs-testcontroller --with-flows="$scratch/controller-flows" --noflow ptcp:6653:127.0.0.1 >"$scratch/controller.log" 2>&1 &
+ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 600 ovs-testcontroller --with-flows="$scratch/controller-flows" --noflow ptcp:6653:127.0.0.1 >"$scratch/controller.log" 2>&1 &
 controller=$!
 connected() { [ "$(status .openflow.connected)" = "$1" ]; }
-check "ovs-testcontroller is connected to" wait_until 15 connected 1
-check "... its flow is there" wait_until 10 eval 'flows | grep -q "priority=1 actions=NORMAL"'
+check "ovs-testcontroller is connected to" wait_until 60 connected 1
+check "... its flow is there" wait_until 60 eval 'flows | grep -q "priority=1 actions=NORMAL"'
 check "... the operator's are there as well" eval '[ -n "$(flows table=7)" ]'
-check "... packets go by it" wait_until 10 pings a $world4
-(timeout 8 ovs-ofctl snoop "unix:$run/br0.snoop" >"$scratch/snoop" 2>&1) &
+check "... packets go by it" wait_until 60 pings a $world4
+timeout 600 ovs-ofctl snoop "unix:$run/br0.snoop" >"$scratch/snoop" 2>&1 &
 snoop=$!
-sleep 7
-kill $controller
-wait $controller 2>/dev/null
-wait $snoop
-check "snoop shows what goes between them" grep -q OFPT_ECHO_RE "$scratch/snoop"
-check "the controller goes, and is missed" wait_until 10 connected 0
+check "snoop shows what goes between them" wait_until 60 grep -q OFPT_ECHO_RE "$scratch/snoop"
+kill $controller $snoop
+wait $controller $snoop 2>/dev/null
+check "the controller goes, and is missed" wait_until 60 connected 0
 check "its flows stay, and packets go" eval 'flows | grep -q "priority=1 actions=NORMAL" && pings b $world4'
-ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 60 ovs-testcontroller --noflow ptcp:6653:127.0.0.1 >>"$scratch/controller.log" 2>&1 &
+ip netns exec "$SLUICE_LAB_PREFIX-node" timeout 600 ovs-testcontroller --noflow ptcp:6653:127.0.0.1 >>"$scratch/controller.log" 2>&1 &
 controller=$!
-check "it comes back, and is connected to again" wait_until 15 connected 1
+check "it comes back, and is connected to again" wait_until 60 connected 1
 kill $controller
 wait $controller 2>/dev/null
 clean
@@ -390,7 +395,7 @@ EOT
 lab daemon stop
 check "a daemon with TLS starts" lab daemon start
 by_tls() { # NAME CA
-	in_ns node timeout 10 ovs-ofctl -p "$scratch/$1.key" -c "$scratch/$1.crt" -C "$scratch/$2.crt" show ssl:127.0.0.1:6654
+	in_ns node timeout 60 ovs-ofctl -p "$scratch/$1.key" -c "$scratch/$1.crt" -C "$scratch/$2.crt" show ssl:127.0.0.1:6654
 }
 check "an operator with a certificate may" by_tls operator ca
 check "one with another authority's may not" eval '! by_tls thief ca'
@@ -400,7 +405,7 @@ lab daemon stop
 check "a daemon that cannot listen says so and does not start" fails "cannot listen at ptcp:6654:192.0.2.1" \
 	in_ns node timeout 60 "$(binary sluiced)" --config "$run/sluice.yaml"
 sed -i '/^openflow:/,$d' "$run/sluice.yaml"
-check "the world is reached again without" eval 'lab daemon start && wait_until 10 pings a $world4'
+check "the world is reached again without" eval 'lab daemon start && wait_until 60 pings a $world4'
 
 ## Malformed OpenFlow.
 check "OpenFlow of a mutating client harms nothing" "$(dirname "$0")/hostile_openflow.py" "$run/br0.mgmt" $((${slow:-0} ? 3000 : 20000))

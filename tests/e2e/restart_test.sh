@@ -34,9 +34,9 @@ for how in kill stop; do
 		check_at_most "$how, $traffic: the longest gap of a flow in ms" "$(jq .gap_ms "$scratch/$traffic.json")" $bound
 		echo "# $how, $traffic: $(cat "$scratch/$traffic.json")"
 	done
-	check "$how: both ToRs know the pods" eval "wait_until 10 pod_known a && wait_until 10 pod_known c"
+	check "$how: both ToRs know the pods" eval "wait_until 60 pod_known a && wait_until 60 pod_known c"
 	check "$how: a new pod can be attached" lab pod add new$how 1
-	check "$how: the new pod is reached" wait_until 20 in_ns a ping -c 1 -W 1 "$(lab pod ip new$how 4)"
+	check "$how: the new pod is reached" wait_until 60 in_ns a ping -c 1 -W 1 "$(lab pod ip new$how 4)"
 	check "$how: the new pod can be detached" lab pod del new$how
 done
 
@@ -51,7 +51,7 @@ done &
 forger=$!
 lab daemon kill
 check "the daemon starts again while a pod forges" lab daemon start
-check "the world is reached" wait_until 15 in_ns c ping -c 1 -W 1 $world4
+check "the world is reached" wait_until 60 in_ns c ping -c 1 -W 1 $world4
 touch "$scratch/enough"
 wait $forger
 forged_stop

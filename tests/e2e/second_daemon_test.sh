@@ -14,7 +14,7 @@ refused() {
 }
 
 pinged() {
-	in_ns a ping -q -c 3 -i 0.2 -W 1 $world4 && in_ns world ping -q -c 3 -i 0.2 -W 1 "$(lab pod ip a 4)"
+	pings a $world4 && pings world "$(lab pod ip a 4)"
 }
 
 check "the world is reached" pinged

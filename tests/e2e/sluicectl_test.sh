@@ -40,7 +40,7 @@ for verb in status ports pods rules stats workers offload; do
 	check "$verb: the table fits 100 columns" fits $verb
 done
 check "version answers" lab ctl version
-check "status: the node is well" wait_until 10 eval 'lab ctl status | head -n 1 | grep -q ": ok$"'
+check "status: the node is well" wait_until 60 eval 'lab ctl status | head -n 1 | grep -q ": ok$"'
 check "pods: both are up, by address" eval "lab ctl pods $(lab pod ip a 4) | grep -q ' up '"
 check "rules: a's go out by its port" eval "lab ctl rules $SLUICE_LAB_PREFIX-a | grep -q 'dec_ttl,output:'"
 check "ports: both uplinks have link" eval "lab ctl ports | grep -c ' uplink  *up ' | grep -qx 2"
@@ -49,22 +49,26 @@ losses_agree() {
 		<(lab ctl --json stats | jq -c '.ports[] | select(.kind == "uplink") | [.drops | to_entries[] | select(.key != "punted") | .value] | add // 0')
 }
 check "stats: gateways' answers are punted" eval "lab ctl --json stats | jq -e '.totals.drops.punted > 0'"
-check "ports: what was punted is no drop" wait_until 20 losses_agree
-check "stats: the sum rule holds" wait_until 20 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
+check "ports: what was punted is no drop" wait_until 60 losses_agree
+check "stats: the sum rule holds" wait_until 60 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
 
-in_ns a ping -q -c 60 -i 0.1 $world4 >/dev/null &
-timeout -s INT 5 "$ctl" --socket "$run/control.sock" stats --watch >"$scratch/watch"
-wait $!
+ip netns exec "$SLUICE_LAB_PREFIX-pod-a" ping -q -i 0.1 $world4 >/dev/null &
+pinger=$!
+"$ctl" --socket "$run/control.sock" stats --watch >"$scratch/watch" &
+watcher=$!
 # 10 packets a second arrive on the pod's port
-check "stats --watch: shows rates" eval "awk '\$3 == \"pod\" && \$4 >= 8 && \$4 <= 14 { ok = 1 } END { exit !ok }' $scratch/watch"
+check "stats --watch: shows rates" wait_until 60 \
+	awk '$3 == "pod" && $4 >= 8 && $4 <= 14 { ok = 1 } END { exit !ok }' "$scratch/watch"
+kill $pinger $watcher
+wait $pinger $watcher 2>/dev/null
 
 # The commands that `sluicectl attach --help` teaches, with names and an address of this lab.
 red=$SLUICE_LAB_PREFIX-pod-red
 "$ctl" attach --help | sed -n '/^Example/,/^Options/s/^  //p' | grep -v '^--' |
 	sed "s/\bred\b/$red/g; s/10\.1\.10\.5/10.1.10.200/g; s|^sluicectl|$ctl --socket $run/control.sock|" >"$scratch/example"
 check "attach: the commands of --help work" nsenter --net="$node" bash -eu "$scratch/example"
-check "attach: the pod reaches its gateway" in_ns red ping -q -c 2 -i 0.2 -W 2 10.1.10.1
-check "attach: the pod reaches the other" in_ns red ping -q -c 2 -i 0.2 -W 2 "$(lab pod ip b 4)"
+check "attach: the pod reaches its gateway" in_ns red ping -q -c 2 -i 0.2 -W 10 10.1.10.1
+check "attach: the pod reaches the other" in_ns red ping -q -c 2 -i 0.2 -W 10 "$(lab pod ip b 4)"
 check "attach: the same again succeeds" eval "nsenter --net=$node bash -eu <(sed -n '/attach/,/--ip/p' $scratch/example)"
 check "pods: it is listed" eval "lab ctl pods 10.1.10.200 | grep -q ' up '"
 
