@@ -169,3 +169,6 @@ bool store_commit(void);
 bool store_is_durable(void);
 // Brings back what the state holds. `path`: of a socket that may be made for it.
 int store_restore(const char *path, char **error);
+
+// tls.c: for listeners and controllers, if the node file has any; *error says which key is no use.
+int tls_set(const struct config *config, char **error);

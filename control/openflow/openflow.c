@@ -18,7 +18,6 @@
 #include "openvswitch/vlog.h"
 #include "ovs-rcu.h"
 #include "sset.h"
-#include "stream-ssl.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(openflow);
@@ -128,14 +127,6 @@ static int check_listeners(char **error)
     return 0;
 }
 
-static void set_tls(void)
-{
-    if (config->openflow_key[0] && config->openflow_certificate[0])
-        stream_ssl_set_key_and_cert(config->openflow_key, config->openflow_certificate);
-    if (config->openflow_ca[0])
-        stream_ssl_set_ca_cert_file(config->openflow_ca, false);
-}
-
 static void set_peers(const char *mgmt)
 {
     struct shash peers = SHASH_INITIALIZER(&peers);
@@ -168,8 +159,9 @@ int openflow_listen(char **error)
     char *mgmt = socket_path("mgmt"), *snoop = socket_path("snoop");
     int err;
 
-    set_tls();
-    err = check_listeners(error);
+    err = tls_set(config, error);
+    if (!err)
+        err = check_listeners(error);
     if (!err) {
         set_peers(mgmt);
         err = set_permissions(mgmt, error);

@@ -90,6 +90,11 @@ for what in dump-tables dump-ports dump-ports-desc dump-desc dump-aggregate dump
 	dump-groups dump-group-stats dump-meters meter-stats queue-stats dump-table-desc; do
 	check "$what" of -O OpenFlow14 $what "$switch"
 done
+no_answer_is_a_drop() {
+	[ "$(of dump-ports "$switch" 1 | grep -o 'drop=[0-9]*' | head -n 1)" = \
+		"drop=$(lab ctl --json ports | jq '.ports[] | select(.port == 1) | .drops')" ]
+}
+check "dump-ports: gateways' answers are no drops" wait_until 20 no_answer_is_a_drop
 check "dump-ports counts what stats count" eval '[ "$(of dump-ports "$switch" $a | grep -o "rx pkts=[0-9]*" | cut -d= -f2)" = \
 	"$(lab ctl --json stats | jq ".ports[] | select(.port == $a) | .rx_packets")" ]'
 
@@ -400,8 +405,18 @@ by_tls() { # NAME CA
 check "an operator with a certificate may" by_tls operator ca
 check "one with another authority's may not" eval '! by_tls thief ca'
 check "nor may one without TLS" eval '! in_ns node timeout 5 ovs-ofctl show tcp:127.0.0.1:6654'
-sed -i 's/pssl:6654:127.0.0.1/ptcp:6654:192.0.2.1/' "$run/sluice.yaml"
 lab daemon stop
+for file in key crt; do
+	sed "s,/switch.$file,/operator.$file," "$run/sluice.yaml" >"$scratch/sluice.yaml"
+	check "a daemon with another's .$file says so and does not start" fails "or not the certificate's" \
+		in_ns node timeout 60 "$(binary sluiced)" --config "$scratch/sluice.yaml"
+done
+for key in key certificate ca; do
+	sed "s,tls_$key: .*,tls_$key: $scratch/none," "$run/sluice.yaml" >"$scratch/sluice.yaml"
+	check "a daemon without its tls_$key says so and does not start" fails "tls_$key: $scratch/none: cannot be read" \
+		in_ns node timeout 60 "$(binary sluiced)" --config "$scratch/sluice.yaml"
+done
+sed -i 's/pssl:6654:127.0.0.1/ptcp:6654:192.0.2.1/' "$run/sluice.yaml"
 check "a daemon that cannot listen says so and does not start" fails "cannot listen at ptcp:6654:192.0.2.1" \
 	in_ns node timeout 60 "$(binary sluiced)" --config "$run/sluice.yaml"
 sed -i '/^openflow:/,$d' "$run/sluice.yaml"
