@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include <rte_ethdev.h>
@@ -24,13 +25,17 @@
 #define QUEUE_SIZE 64
 
 struct rte_flow {
+    LIST_ENTRY(rte_flow) next;
     bool there;
     uint32_t group, priority;
 };
+static LIST_HEAD(flow_list, rte_flow) flows;
 
 struct rte_flow_template_table {
+    LIST_ENTRY(rte_flow_template_table) next;
     struct rte_flow_attr attr;
 };
+static LIST_HEAD(table_list, rte_flow_template_table) tables;
 
 static struct fake_driver {
     unsigned n, room;           // rules in it; how many may be, exceptions too
@@ -136,7 +141,9 @@ WRAP(struct rte_flow_template_table *, rte_flow_template_table_create,
     struct rte_flow_template_table *table = calloc(1, sizeof(*table));
 
     (void)port, (void)patterns, (void)n_patterns, (void)actions, (void)n_actions, (void)error;
+    assert_non_null(table);
     table->attr = attr->flow_attr;
+    LIST_INSERT_HEAD(&tables, table, next);
     return table;
 }
 
@@ -144,6 +151,7 @@ WRAP(int, rte_flow_template_table_destroy,
      (uint16_t port, struct rte_flow_template_table *table, struct rte_flow_error *error))
 {
     (void)port, (void)error;
+    LIST_REMOVE(table, next);
     free(table);
     return 0;
 }
@@ -177,6 +185,7 @@ WRAP(struct rte_flow *, rte_flow_async_create,
         free(flow);
         return NULL;
     }
+    LIST_INSERT_HEAD(&flows, flow, next);
     if (flow->group == RULE_TABLE_FORWARD && watched_priority && !watched)
         watched = flow->priority == watched_priority ? flow : NULL;
     else if (watched && flow->group == RULE_TABLE_FORWARD)
@@ -222,8 +231,10 @@ WRAP(int, rte_flow_pull,
                                      : RTE_FLOW_OP_SUCCESS;
         flow->there = create && results[done - 1].status == RTE_FLOW_OP_SUCCESS;
         driver.n += (unsigned)(flow->there - !create);
-        if (!flow->there)
+        if (!flow->there) {
+            LIST_REMOVE(flow, next);
             free(flow);
+        }
         driver.queue[i] = driver.queue[--driver.n_queue];
     }
     driver.n_pulls += done > 0;
@@ -397,6 +408,23 @@ static void test_removed_under_way(void **state)
     assert_int_equal(driver.n, 0);
 }
 
+// What it had is gone with it.
+static void unplug(void)
+{
+    struct rte_flow_template_table *table;
+    struct rte_flow *flow;
+
+    while ((flow = LIST_FIRST(&flows))) {
+        LIST_REMOVE(flow, next);
+        free(flow);
+    }
+    while ((table = LIST_FIRST(&tables))) {
+        LIST_REMOVE(table, next);
+        free(table);
+    }
+    driver.n = driver.n_queue = 0;
+}
+
 // A device that is gone does not answer any more.
 static void test_gone_under_way(void **state)
 {
@@ -412,11 +440,8 @@ static void test_gone_under_way(void **state)
     work();
     assert_false(offload_in_nic(rules[0]));
     assert_string_equal(offload_why_not(rules[1]), "the NIC is gone");
-    // What it had is gone with it; it answers late.
-    __wrap_rte_flow_push(0, 0, NULL);
-    __wrap_rte_flow_pull(0, 0, (struct rte_flow_op_result[QUEUE_SIZE]){{0}}, QUEUE_SIZE, NULL);
     remove_all(rules, 2);
-    driver.n = 0;
+    unplug();
 }
 
 // Of the CPU's time, which others do not take away.
