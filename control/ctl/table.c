@@ -93,14 +93,16 @@ static void print_wrapped(const char *text, int indent, FILE *stream)
     int room = line_width() - indent;
 
     while (room > 0 && (int)strlen(text) > room) {
-        const char *space = memrchr(text, ' ', room + 1);
+        int space = room;
 
-        if (!space) // a word that is longer than the room stands alone
-            space = strchr(text, ' ');
-        if (!space || space == text)
+        while (space > 0 && text[space] != ' ')
+            space--;
+        if (space == 0) // a word that is longer than the room stands alone
+            space = room + (int)strcspn(text + room, " ");
+        if (text[space] == '\0')
             break;
-        fprintf(stream, "%.*s\n%*s", (int)(space - text), text, indent, "");
-        text = space + 1;
+        fprintf(stream, "%.*s\n%*s", space, text, indent, "");
+        text += space + 1;
     }
     fprintf(stream, "%s\n", text);
 }
