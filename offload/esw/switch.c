@@ -320,6 +320,8 @@ int esw_switch_start(struct esw *esw)
         CPU_ZERO(&cpus);
         CPU_SET(esw->cpu, &cpus);
         ret = pthread_setaffinity_np(esw->thread, sizeof(cpus), &cpus);
+        if (ret)
+            ESW_LOG(ERR, "%s: cpu=%d: no CPU that the process may use\n", esw->name, esw->cpu);
     }
     return -ret;
 }
