@@ -3,6 +3,10 @@
 # net_esw in DPDK programs that nobody here wrote: testpmd, dpdk-test-flow-perf and OVS-DPDK, as installed on the
 # machine. What is not installed is skipped.
 # shellcheck disable=SC2317 # functions that check calls
+# In a network namespace of its own, with names of namespaces of its own: OVS's devices have the same names wherever it
+# runs, and net_esw finds VFs by their MAC addresses.
+[ -n "${SLUICE_OWN_NET:-}" ] || SLUICE_OWN_NET=1 exec unshare --net --mount \
+	sh -c 'mkdir -p /run/netns && mount -t tmpfs none /run/netns && exec "$0"' "$0"
 . "$(dirname "$0")/lib.sh"
 
 p=nesp$$-
@@ -49,7 +53,7 @@ pods() {
 	for name in a b; do
 		ip netns del "$p$name" 2>/dev/null
 		ip netns add "$p$name"
-		wait_until 10 ip link show "$prefix$i" || return 1
+		wait_until 60 ip link show "$prefix$i" || return 1
 		ip link set "$prefix$i" netns "$p$name" name eth0 || return 1
 		ip -n "$p$name" addr add "10.9.0.$((i + 1))/24" dev eth0
 		ip -n "$p$name" link set eth0 up
@@ -58,7 +62,7 @@ pods() {
 }
 
 flood() {
-	ns a ping -f -q -c 1000 -W 2 10.9.0.2 | grep -q ' 0% packet loss'
+	ns a ping -f -q -c 1000 -W 20 10.9.0.2 | grep -q ' 0% packet loss'
 }
 
 so=$("$top/scripts/net-esw-so" 2>"$dir/so.log") || {
@@ -85,7 +89,7 @@ testpmd_rules() { # ACTIONS N: pod to pod, with the other's MAC, after these; so
 			"represented_port ethdev_port_id $((2 - i)) / end" >&5
 		ns "${pods[i]}" ip neigh replace "10.9.0.$((2 - i))" lladdr 02:00:00:00:00:99 dev eth0
 	done
-	wait_until 10 eval "[ \$(grep -c 'Flow rule #. created' '$dir/testpmd.log') -eq $2 ]"
+	wait_until 60 eval "[ \$(grep -c 'Flow rule #. created' '$dir/testpmd.log') -eq $2 ]"
 }
 
 # 100 packets of both together, then one a second.
@@ -107,7 +111,7 @@ if command -v dpdk-testpmd >/dev/null; then
 	testpmd_rules count 2
 	check "1,000 packets each way by rules, while testpmd forwards nothing" flood
 	echo 'flow query 0 0 count' >&5
-	check "the first has counted 1,000" wait_until 10 eval "[ \"\$(testpmd_number hits)\" = 1000 ]"
+	check "the first has counted 1,000" wait_until 60 eval "[ \"\$(testpmd_number hits)\" = 1000 ]"
 	check "two rules share a meter and a counter" testpmd_shares
 	ns a ping -f -q -c 300 -W 1 10.9.0.2 >"$dir/metered"
 	check_at_least "of 300 packets some come back" "$(grep -o '[0-9]* received' "$dir/metered" | cut -d' ' -f1)" 20
@@ -116,7 +120,7 @@ if command -v dpdk-testpmd >/dev/null; then
 		'flow indirect_action 0 destroy action_id 5' 'del port meter 0 7' 'del port meter policy 0 1' \
 		'del port meter profile 0 1' quit >&5
 	exec 5>&-
-	check "testpmd ends" wait_until 10 eval "! process_alive '$dir/testpmd.pid'"
+	check "testpmd ends" wait_until 60 eval "! process_alive '$dir/testpmd.pid'"
 	check_at_least "the counter has all of both" "$(testpmd_number hits)" 320
 	check_at_least "the meter has dropped most" "$(testpmd_number 'Pkts DROPPED')" 150
 	check "nothing of it was refused" eval "! grep -qE 'error|Bad arguments' '$dir/testpmd.log'"
@@ -138,22 +142,34 @@ vsctl() {
 	ovs-vsctl --db="unix:$dir/db.sock" --timeout=60 "$@"
 }
 
+device=net_esw92,vfs=2,vf=tap:nespo,persist=1 # the VFs outlive OVS, in their namespaces
+
+vswitchd() {
+	start_process "$dir/vswitchd.pid" "$dir/vswitchd.log" \
+		"$vswitchd" "unix:$dir/db.sock" "--unixctl=$dir/vs.ctl" "--log-file=$dir/vs.log" -vconsole:off
+}
+
 ovs() {
 	export OVS_RUNDIR=$dir OVS_LOGDIR=$dir OVS_DBDIR=$dir OVS_SYSCONFDIR=$dir
 	ovsdb-tool create "$dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema || return 1
 	start_process "$dir/ovsdb.pid" "$dir/ovsdb.log" \
 		ovsdb-server "$dir/conf.db" "--remote=punix:$dir/db.sock" "--unixctl=$dir/db.ctl"
-	wait_until 20 test -S "$dir/db.sock" || return 1
+	wait_until 60 test -S "$dir/db.sock" || return 1
 	vsctl --no-wait init
 	vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:hw-offload=true \
 		other_config:pmd-cpu-mask=0x1 "other_config:dpdk-extra=$eal -m 700 -d $so" || return 1
-	start_process "$dir/vswitchd.pid" "$dir/vswitchd.log" \
-		"$vswitchd" "unix:$dir/db.sock" "--unixctl=$dir/vs.ctl" "--log-file=$dir/vs.log" -vconsole:off
+	vswitchd
+	# In each port all of the device's arguments: after a restart any of them may be the first.
 	vsctl add-br br0 -- set bridge br0 datapath_type=netdev &&
-		vsctl add-port br0 pf -- set interface pf type=dpdk options:dpdk-devargs=net_esw92,vfs=2,vf=tap:nespo &&
-		vsctl add-port br0 r0 -- set interface r0 type=dpdk 'options:dpdk-devargs="net_esw92,representor=vf[0]"' &&
-		vsctl add-port br0 r1 -- set interface r1 type=dpdk 'options:dpdk-devargs="net_esw92,representor=vf[1]"' &&
+		vsctl add-port br0 pf -- set interface pf type=dpdk "options:dpdk-devargs=$device" &&
+		vsctl add-port br0 r0 -- set interface r0 type=dpdk "options:dpdk-devargs=\"$device,representor=vf[0]\"" &&
+		vsctl add-port br0 r1 -- set interface r1 type=dpdk "options:dpdk-devargs=\"$device,representor=vf[1]\"" &&
 		pods nespo
+}
+
+ovs_restart() {
+	stop_process "$dir/vswitchd.pid"
+	vswitchd
 }
 
 offloaded() {
@@ -173,16 +189,18 @@ ovs_received() {
 
 if [ -x "$vswitchd" ] && [ -e "$lib/librte_bus_vdev.so.23" ]; then
 	check "OVS-DPDK starts with the plugin" ovs
-	check "it forwards between the VFs" wait_until 10 ns a ping -c 1 -W 1 10.9.0.2
-	check "it has put both directions into the NIC" wait_until 20 both_offloaded
+	check "it forwards between the VFs" wait_until 60 ns a ping -c 1 -W 1 10.9.0.2
+	check "it has put both directions into the NIC" wait_until 60 both_offloaded
 	before=$(ovs_received)
 	check "1,000 packets each way" flood
 	sleep 6 # its statistics are that old at most
 	check_at_most "of these through OVS" $(($(ovs_received) - before)) 20
 	check "the PF is deleted while representors live" vsctl del-port pf
-	check "and added again" vsctl add-port br0 pf -- set interface pf type=dpdk options:dpdk-devargs=net_esw92
-	check "the VFs still talk" wait_until 20 ns a ping -c 1 -W 1 10.9.0.2
+	check "and added again" vsctl add-port br0 pf -- set interface pf type=dpdk "options:dpdk-devargs=$device"
+	check "the VFs still talk" wait_until 60 ns a ping -c 1 -W 1 10.9.0.2
 	check "OVS is alive" process_alive "$dir/vswitchd.pid"
+	check "OVS starts again" ovs_restart
+	check "and offloads for the same VFs again" wait_until 60 both_offloaded
 else
 	skipped "OVS-DPDK is not installed (Debian: openvswitch-switch-dpdk)"
 fi
