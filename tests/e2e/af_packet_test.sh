@@ -18,7 +18,7 @@ check_equal "uplinks and host are AF_PACKET's, without having fallen back" \
 	"$(lab ctl --json ports | jq -c '[.ports[] | select(.kind != "pod") | [.driver, .state, .fallback]] | unique')" \
 	'[["af_packet","up",null]]'
 echo "# $(drivers)"
-check "the gateways answer" wait_until 15 eval "lab ctl --json status | jq -e '.health == \"ok\"'"
+check "the gateways answer" wait_until 60 eval "lab ctl --json status | jq -e '.health == \"ok\"'"
 
 # A pod by a DPDK device: made by hand, as the plugin makes only netdevs.
 device_pod() { # NAME NUMBER
@@ -53,7 +53,7 @@ for v in 4 6; do
 		"world $(lab pod ip p $v)" "world $(lab pod ip a $v)"; do
 		# shellcheck disable=SC2086
 		set -- $way
-		check "IPv$v: $1 reaches $2" wait_until 10 pings "$1" "$2"
+		check "IPv$v: $1 reaches $2" wait_until 60 pings "$1" "$2"
 		check "IPv$v: $1 reaches $2 with full packets" pings "$1" "$2" -s $full -M "do"
 		# net_af_packet has the kernel put IPv4 fragments together, and loses what then is longer than a frame.
 		[ $v = 4 ] || check "IPv$v: $1 reaches $2 with fragments" pings "$1" "$2" -s 4000
@@ -61,9 +61,9 @@ for v in 4 6; do
 done
 # The kernel must not see what the daemon reads: it would answer, and pass on, without a guard.
 once() { # NODE ADDRESS
-	pings "$1" "$2" && ! in_ns "$1" ping -n -c 3 -i 0.2 -W 2 "$2" | grep -q DUP
+	pings "$1" "$2" && ! in_ns "$1" ping -n -c 3 -i 0.2 -W 10 "$2" | grep -q DUP
 }
-check "the node's own stack reaches the world, each packet once" wait_until 10 once node $world4
+check "the node's own stack reaches the world, each packet once" wait_until 60 once node $world4
 check "the world reaches the node, each packet once" once world 10.1.0.10
 before=$(in_ns node cat /proc/net/snmp /proc/net/dev_snmp6/up0 | awk '/^Ip: [0-9]/ {print $4} /Ip6InReceives/ {print $2}' | xargs)
 in_ns a ping -n -q -c 20 -i 0.01 $world4 >/dev/null
@@ -81,7 +81,10 @@ forge p eth_src
 forge p ip4_src
 forge p ip6_src
 forge p arp_sender_ip
+before=$(drops vlan)
 forge p vlan
+# The last ones: those before them are dealt with by then.
+wait_until 60 eval '[ "$(drops vlan)" -ge $((before + 5)) ]'
 forged_stop
 check_at_least "forged frames are counted" "$(($(drops guard_eth_src) + $(drops guard_ip_src) + $(drops guard_arp)))" 20
 # Five valid frames come out at one ToR or the other; nothing else.
@@ -93,8 +96,8 @@ before=$(lab ctl --json pods | jq -cS .pods)
 lab daemon kill
 check "the daemon starts again" lab daemon start
 check_equal "it has its pods again" "$(lab ctl --json pods | jq -cS .pods)" "$before"
-check "p reaches a again" wait_until 10 pings p "$(lab pod ip a 4)"
-check "p reaches the world again" wait_until 10 pings p $world4
+check "p reaches a again" wait_until 60 pings p "$(lab pod ip a 4)"
+check "p reaches the world again" wait_until 60 pings p $world4
 for pod in p q; do
 	check "$pod is detached" lab ctl detach --container-id $pod --ifname eth0
 done

@@ -9,7 +9,7 @@ echo "# SLUICE_TEST_SEED=$seed repeats the instants"
 check "each kill leaves the state before the request or after it" env python3 "$top/tests/e2e/crash.py" \
 	"$SLUICE_LAB_PREFIX" "$run" "$top/scripts/lab" "$(binary sluice)" "$(binary sluicectl)" $((${slow:-0} ? 20 : 60)) "$seed"
 check "the pods that were there all the time still reach each other" \
-	wait_until 15 in_ns a ping -n -c 1 -W 1 "$(lab pod ip b 4)"
+	wait_until 60 in_ns a ping -n -c 1 -W 5 "$(lab pod ip b 4)"
 check_equal "no network device is left of the others" "$(in_ns node ls /sys/class/net | grep -c ^sl)" 2
 check_equal "no address is left of the others" "$(find "$run/ipam" -type f -name '[0-9f]*' | wc -l)" 4
 finish

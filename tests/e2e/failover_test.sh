@@ -17,8 +17,8 @@ tor_knows_pods() {
 	pod_known a && pod_known c
 }
 
-check "before: traffic goes through tor0" wait_until 15 uses 0
-check "before: traffic goes through tor1" wait_until 15 uses 1
+check "before: traffic goes through tor0" wait_until 60 uses 0
+check "before: traffic goes through tor1" wait_until 60 uses 1
 
 # Both directions: a pod's flows to the world and back, and the world's to a pod and back.
 lost_max=$((${slow:-0} ? 100 : 20)) # of 1,000
@@ -34,7 +34,7 @@ tor_away_and_back() { # TOR
 	status=$?
 	lab tor up "$1"
 	wait
-	wait_until 10 tor_knows_pods && return $status
+	wait_until 60 tor_knows_pods && return $status
 }
 lost() { # FILE: packets of 1,000
 	jq '1000 * .lost / .sent | ceil' "$scratch/$1.json"
@@ -49,8 +49,8 @@ for tor in 0 1; do
 		check_at_most "tor$tor down and up, ${way}bound: the longest gap of a flow in ms" \
 			"$(jq .gap_ms "$scratch/$way.json")" $gap_max
 	done
-	check "tor$tor is back: both ToRs know the pods" wait_until 10 tor_knows_pods
-	check "tor$tor is back: traffic goes through it again" wait_until 15 uses $tor
+	check "tor$tor is back: both ToRs know the pods" wait_until 60 tor_knows_pods
+	check "tor$tor is back: traffic goes through it again" wait_until 60 uses $tor
 done
 
 # A ToR that hangs shows only by what does not come: the gateway's answers here, BFD in the world (1 s).
@@ -68,24 +68,25 @@ tor_hangs() {
 	status=$?
 	lab tor up 1
 	wait
-	wait_until 10 tor_knows_pods && return $status
+	wait_until 60 tor_knows_pods && return $status
 }
 check "tor1 hangs: the daemon says that its gateways do not answer" \
 	measure "[ \$(hang_gap) -le $gap_max ]" tor_hangs
 check_at_most "tor1 hangs: the longest gap of a flow in ms" "$(hang_gap)" $gap_max
-check "tor1 is back: traffic goes through it again" wait_until 15 uses 1
+check "tor1 is back: traffic goes through it again" wait_until 60 uses 1
 
 # Both away: nothing goes, everything is accounted for, and pods still reach each other.
 lab tor down 0
 lab tor down 1
-sleep 1
+check "both are away: the daemon says so" \
+	wait_until 60 eval "lab ctl --json status | jq -e '[.uplinks[].link] | any | not'"
 before=$(drops no_gateway)
 in_ns a ping -c 3 -i 0.2 -W 1 $world4 >/dev/null
-check_at_least "without a ToR: packets are dropped as no_gateway" "$(($(drops no_gateway) - before))" 3
-check "without a ToR: pods reach each other" in_ns a ping -c 3 -i 0.2 -W 2 "$(lab pod ip c 4)"
+check "without a ToR: packets are dropped as no_gateway" wait_until 60 eval '[ "$(drops no_gateway)" -ge $((before + 3)) ]'
+check "without a ToR: pods reach each other" pings a "$(lab pod ip c 4)"
 lab tor up 0
 lab tor up 1
-check "both are back: the world is reached" wait_until 15 in_ns a ping -c 1 -W 1 $world4
+check "both are back: the world is reached" wait_until 60 in_ns a ping -c 1 -W 1 $world4
 check "both are back: the daemon is well" \
-	wait_until 15 eval "lab ctl --json status | jq -e '.health == \"ok\"'"
+	wait_until 60 eval "lab ctl --json status | jq -e '.health == \"ok\"'"
 finish

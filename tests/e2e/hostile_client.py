@@ -452,7 +452,7 @@ def try_once(args, usual, attack):
 
 def wait_for_files(args, files):
     """Closing is seen by the daemon's next turn."""
-    for _ in range(50):
+    for _ in range(600):
         if open_files(args.pid) <= files:
             return
         time.sleep(0.1)
@@ -483,9 +483,9 @@ def main():
         loris.join()
     # Some may have been pushed out sooner, by connections that came after them.
     seconds = [loris.seconds for loris in lorises]
-    late = [s for s in seconds if s is None or s > MESSAGE_SECONDS + 5]
+    late = [s for s in seconds if s is None or s > 2 * MESSAGE_SECONDS]
     verdict("messages that go on a byte at a time are cut off", f"after {seconds} s" if late else None)
-    with connect(args, MESSAGE_SECONDS + 5) as sock:
+    with connect(args, 2 * MESSAGE_SECONDS) as sock:
         begin = time.monotonic()
         sock.send(b'{"id": 1')
         closed = closed_by_peer(sock)
@@ -495,7 +495,7 @@ def main():
     usual.stop.set()
     usual.join()
     verdict("the usual client was always answered",
-            usual.failed.value.decode() or (None if usual.answers.value > 100 else f"{usual.answers.value} answers"))
+            usual.failed.value.decode() or (None if usual.answers.value > 20 else f"{usual.answers.value} answers"))
     wait_for_files(args, files)
     verdict("the daemon has as many files open as before",
             None if open_files(args.pid) == files else f"{open_files(args.pid)} after {files}")

@@ -18,7 +18,7 @@ params=$(jq -nc '{container_id: "hostile", ifname: "eth0", netdev: "hostile0", m
 	ips: ["10.1.10.240", "fd00:10:1:10::240"], mtu: 1500, pod: "tests/hostile"}')
 
 echo_server b
-probe a "$(lab pod ip b 4)" --seconds 100 --flows 8 --pps 50 >"$scratch/traffic.json" &
+probe a "$(lab pod ip b 4)" --seconds 100 --flows 8 --pps 50 --late 10 >"$scratch/traffic.json" &
 traffic=$!
 echo_pid=$pid
 before=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")

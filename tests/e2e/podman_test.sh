@@ -43,7 +43,7 @@ EOT
 # podman on the node: in its network namespace, with the machine's file systems (`ip netns exec` would hide the cgroups).
 podman() {
 	CONTAINERS_CONF=$scratch/containers.conf CONTAINERS_STORAGE_CONF=$scratch/storage.conf \
-		timeout 60 nsenter --net="/run/netns/$SLUICE_LAB_PREFIX-node" podman "$@"
+		timeout 300 nsenter --net="/run/netns/$SLUICE_LAB_PREFIX-node" podman "$@"
 }
 
 # Usage: container NAME RANGE [podman's options] -- CMD...
@@ -98,21 +98,21 @@ web4=$(address web 0 4) web6=$(address web 0 6)
 check_equal "the daemon has both" "$(lab ctl --json pods | jq -c '[.pods[].pod] | sort')" '["client","web"]'
 check_equal "podman reports the MAC that the daemon guards" "$(inspected web NetworkSettings.Networks.range0.MacAddress)" \
 	"$(attached web | jq -r .mac)"
-check "IPv4: container to container" in_container client ping -c 3 -W 2 "$web4"
-check "IPv6: container to container" in_container client ping -6 -c 3 -W 2 "$web6"
-check "IPv4: container to the world" in_container client ping -c 3 -W 2 $world4
-check "IPv6: container to the world" in_container client ping -6 -c 3 -W 2 $world6
-check "IPv4: the world to a container" in_ns world ping -q -c 3 -i 0.2 -W 2 "$web4"
+check "IPv4: container to container" in_container client ping -c 3 -W 10 "$web4"
+check "IPv6: container to container" in_container client ping -6 -c 3 -W 10 "$web6"
+check "IPv4: container to the world" in_container client ping -c 3 -W 10 $world4
+check "IPv6: container to the world" in_container client ping -6 -c 3 -W 10 $world6
+check "IPv4: the world to a container" in_ns world ping -q -c 3 -i 0.2 -W 10 "$web4"
 check "4 MB by HTTP, container to container" fetched client "$web4"
 check "4 MB by HTTP over IPv6" fetched client "[$web6]"
 check "4 MB by HTTP, from a container to the world" eval \
-	'[ "$(in_ns world timeout 20 curl -sg "http://$web4/file" | sha256sum)" = "$(sha256sum <"$scratch/root/tmp/file")" ]'
+	'[ "$(in_ns world timeout 120 curl -sg "http://$web4/file" | sha256sum)" = "$(sha256sum <"$scratch/root/tmp/file")" ]'
 
 check "podman chooses the address and the MAC" \
 	container chosen 0 --ip 10.1.10.99 --mac-address 02:aa:00:00:00:63 -- /bin/sleep 1000
 check_equal "the daemon has them" "$(attached chosen | jq -c '[.mac, (.ips[] | select(contains(".")))]')" \
 	'["02:aa:00:00:00:63","10.1.10.99"]'
-check "it reaches the other container" in_container chosen ping -c 3 -W 2 "$web4"
+check "it reaches the other container" in_container chosen ping -c 3 -W 10 "$web4"
 
 # Its namespace vanishes, as with a crash: podman sends no DEL, and ADDs with the same container id.
 namespace=$(inspected web NetworkSettings.SandboxKey) pid=$(inspected web State.Pid)
@@ -122,7 +122,7 @@ kill -KILL "$pid"
 stopped() {
 	[ "$(inspected web State.Status)" = exited ] && attached web | grep -q '"state":"down"'
 }
-check "a container's namespace vanishes, its attachment stays" wait_until 10 stopped
+check "a container's namespace vanishes, its attachment stays" wait_until 60 stopped
 check "podman starts the container again" podman start web
 check "it has a pod again" fetched client "$(address web 0 4)"
 check_equal "and no other is left" "$(lab ctl --json pods | jq '.pods | length')" 3
@@ -136,8 +136,8 @@ lab daemon stop
 check "podman gets an error while there is no daemon" eval '! container none 0 -- /bin/sleep 1000'
 check "the daemon starts" lab daemon start
 podman rm -f -t 0 none >/dev/null 2>&1
-check "the containers have their pods" wait_until 10 fetched client "$(address web 0 4)"
+check "the containers have their pods" wait_until 60 fetched client "$(address web 0 4)"
 
 check "podman removes all containers" podman rm -f -t 0 -a
-check "nothing is left of them" wait_until 10 nothing_left
+check "nothing is left of them" wait_until 60 nothing_left
 finish

@@ -12,13 +12,13 @@ server() { # NODE PORT CMD...: starts a server and waits for it
 	shift 2
 	in_ns "$node" "$@" >/dev/null 2>&1 &
 	disown
-	wait_until 10 tcp_port_open "$node" "$port" || not_ok "$* on $node listens"
+	wait_until 60 tcp_port_open "$node" "$port" || not_ok "$* on $node listens"
 }
 
 iperf() { # NODE ADDRESS FILE OPTIONS...
 	local node=$1 address=$2 file=$3
 	shift 3
-	in_ns "$node" timeout $((seconds + 20)) iperf3 -J -t $seconds -c "$address" "$@" >"$scratch/$file"
+	in_ns "$node" timeout $((seconds + 120)) iperf3 -J -t $seconds -c "$address" "$@" >"$scratch/$file"
 }
 
 # Of a TCP transfer: retransmitted segments per 1,000 sent.
@@ -59,7 +59,7 @@ udp "pod to pod, IPv6" a "$c6"
 
 # The way to the world: the gateway (the daemon, with the gateway's address), a ToR, the world.
 hops() { # NODE OPTIONS... ADDRESS
-	in_ns "$1" traceroute -n -q 1 -w 3 "${@:2}" | tee "$scratch/hops" | awk 'NR > 1 {print $2}' | xargs
+	in_ns "$1" traceroute -n -q 1 -w 10 "${@:2}" | tee "$scratch/hops" | awk 'NR > 1 {print $2}' | xargs
 }
 
 # A narrower way behind the ToRs: what the ToRs say about it must reach the pods, or TCP stalls.
@@ -120,7 +120,7 @@ files() { # MIB
 fetched() { # NODE URL: the checksum of what curl gets
 	in_ns "$1" curl -sSfg --max-time 300 "$2" | sha256sum | cut -d' ' -f1
 }
-files $((${slow:-0} ? 64 : 1024))
+files $((${slow:-0} ? 64 : 256))
 daemon_ends
 
 # Through a SmartNIC in software: hops that it leaves to software, sizes that it does not look at.
