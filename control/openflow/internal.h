@@ -148,7 +148,6 @@ int openflow_port_poll(const struct ofproto *ofproto, char **name);
 struct port_view {
     char name[DP_NAME_SIZE];
     struct eth_addr mac;
-    unsigned mtu;
     bool carrier;
 };
 // NULL if there is none.

@@ -38,16 +38,6 @@ static int get_etheraddr(const struct netdev *netdev, struct eth_addr *mac)
     return 0;
 }
 
-static int get_mtu(const struct netdev *netdev, int *mtu)
-{
-    const struct port_view *port = switch_ports_find(netdev_get_name(netdev));
-
-    if (port == NULL)
-        return ENODEV;
-    *mtu = port->mtu;
-    return 0;
-}
-
 static int get_carrier(const struct netdev *netdev, bool *carrier)
 {
     const struct port_view *port = switch_ports_find(netdev_get_name(netdev));
@@ -73,7 +63,8 @@ int port_netdevs_register(void)
         .destruct = destruct,
         .dealloc = dealloc,
         .get_etheraddr = get_etheraddr,
-        .get_mtu = get_mtu,
+        // No get_mtu: OpenFlow has no MTUs, and ofproto would ask every port for its own whenever
+        // one comes or goes.
         .get_carrier = get_carrier,
         .update_flags = update_flags,
     };

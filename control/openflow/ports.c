@@ -23,8 +23,7 @@ struct switch_port {
 };
 
 static struct switch_port ports[PORT_MAX + 1];
-// Their numbers. ofproto asks for the MTU of every port whenever one comes or goes.
-static struct simap by_name = SIMAP_INITIALIZER(&by_name);
+static struct simap by_name = SIMAP_INITIALIZER(&by_name); // their numbers
 // Names of ports that came, changed or went, for ofproto to look at.
 static char **news;
 static size_t n_news, first_news, allocated_news;
@@ -59,7 +58,7 @@ static void add(uint16_t no, const struct dp_port_info *info)
 {
     struct switch_port *port = &ports[no];
 
-    *port = (struct switch_port){.open = true, .view.mtu = info->params.mtu};
+    *port = (struct switch_port){.open = true};
     ovs_strlcpy(port->view.name, info->params.name, sizeof(port->view.name));
     ovs_strlcpy(port->netdev, info->params.netdev, sizeof(port->netdev));
     memcpy(&port->view.mac, &info->device_mac, sizeof(port->view.mac));
