@@ -16,6 +16,9 @@
 
 #define DEFAULT_CONFIG "/etc/sluice/sluice.yaml"
 
+// Set for the process that starts again in this one's place.
+#define NO_HUGEPAGES "SLUICED_NO_HUGEPAGES"
+
 static void usage(FILE *out)
 {
     fputs(
@@ -69,10 +72,12 @@ static void set_logging(const struct config *config)
     vlog_set_levels(NULL, VLF_CONSOLE, vlog_get_level_val(config->log_level));
 }
 
-static int run(const char *path)
+static int run(const char *path, char *argv[])
 {
     struct config config;
+    bool no_hugepages = getenv(NO_HUGEPAGES) != NULL;
     char *error = NULL;
+    int err;
 
     if (geteuid() != 0) {
         fputs("sluiced: must run as root: it opens network devices and attaches XDP programs\n",
@@ -82,12 +87,16 @@ static int run(const char *path)
     if (load(path, &config))
         return EXIT_FAILURE;
     set_logging(&config);
-    if (node_run(&config, &error)) {
-        fprintf(stderr, "sluiced: %s\n", error);
-        free(error);
-        return EXIT_FAILURE;
+    err = node_run(&config, no_hugepages, &error);
+    if (err == 0)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "sluiced: %s\n", error);
+    free(error);
+    if (err == -EAGAIN && !no_hugepages && setenv(NO_HUGEPAGES, "1", 1) == 0) {
+        fputs("sluiced: starting again without huge pages\n", stderr);
+        execv("/proc/self/exe", argv);
     }
-    return EXIT_SUCCESS;
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char *argv[])
@@ -127,5 +136,5 @@ int main(int argc, char *argv[])
         usage(stderr);
         return 2;
     }
-    return check_path ? check(check_path) : run(config_path);
+    return check_path ? check(check_path) : run(config_path, argv);
 }

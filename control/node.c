@@ -56,7 +56,7 @@ struct node {
     int lock_fd, signal_fd;
     struct state *state;
     struct unixctl_server *unixctl;
-    bool made_run_dir, dataplane, netdevs;
+    bool no_hugepages, made_run_dir, dataplane, netdevs;
 };
 
 static void on_netdev_change(int ifindex, const char *name, bool gone)
@@ -164,6 +164,7 @@ static int start_dataplane(struct node *node, char **error)
         .idle = config->idle == CONFIG_IDLE_POLL ? DP_IDLE_POLL : DP_IDLE_ADAPTIVE,
         .max_sleep_us = config->max_sleep_us,
         .memory_mb = config->memory_mb,
+        .no_hugepages = node->no_hugepages,
         .mbufs = config->mbufs,
         .policy_memory_mb = config->openflow_memory_mb,
         .mtu = config->mtu,
@@ -353,9 +354,10 @@ static void stop(struct node *node)
     free(node->ctl_path);
 }
 
-int node_run(const struct config *config, char **error)
+int node_run(const struct config *config, bool no_hugepages, char **error)
 {
-    struct node node = {.config = config, .lock_fd = -1, .signal_fd = -1};
+    struct node node = {
+        .config = config, .lock_fd = -1, .signal_fd = -1, .no_hugepages = no_hugepages};
     int err = start(&node, error);
 
     if (!err) {

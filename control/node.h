@@ -5,5 +5,6 @@
 
 #include "config/config.h"
 
-// Runs until SIGTERM or SIGINT. 0, or a negative errno with *error if it could not start.
-int node_run(const struct config *config, char **error);
+// Runs until SIGTERM or SIGINT. 0, or a negative errno with *error if it could not start; -EAGAIN:
+// another process is to try with no_hugepages.
+int node_run(const struct config *config, bool no_hugepages, char **error);

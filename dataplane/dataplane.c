@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Starts and stops DPDK and the workers.
 #include <errno.h>
-#include <glob.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,37 +11,16 @@
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
+#include "dataplane/hugepages.h"
 #include "dataplane/memory.h"
 #include "dataplane/policy.h"
 
 #define RCU_WAIT_S 10
+#define TABLES_MB  128 // of DPDK's memory, besides packet buffers, for some hundred ports
 
 struct dataplane dp;
 
 static struct memory unpublished = {.last = &unpublished.first};
-
-// Free 2 MiB or 1 GiB pages anywhere?
-static bool have_hugepages(unsigned memory_mb)
-{
-    glob_t files;
-    uint64_t free_kb = 0;
-
-    if (glob("/sys/kernel/mm/hugepages/hugepages-*kB/free_hugepages", 0, NULL, &files))
-        return false;
-    for (size_t i = 0; i < files.gl_pathc; i++) {
-        FILE *file = fopen(files.gl_pathv[i], "r");
-        unsigned long n, kb;
-
-        if (file && fscanf(file, "%lu", &n) == 1 &&
-            sscanf(strrchr(files.gl_pathv[i], '/') ? strstr(files.gl_pathv[i], "hugepages-") : "",
-                   "hugepages-%lukB", &kb) == 1)
-            free_kb += n * kb;
-        if (file)
-            fclose(file);
-    }
-    globfree(&files);
-    return free_kb >= (uint64_t)memory_mb * 1024;
-}
 
 // The CPUs for the control thread: all that the process may use but the workers', if that leaves
 // any.
@@ -59,7 +37,8 @@ static void control_cpus(const struct dp_config *config, cpu_set_t *cpus)
 }
 
 // EAL's arguments: the main lcore, the control thread, on its CPUs; each worker on its own.
-static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool hugepages,
+// huge_mb: how much it takes at once; 0: no huge pages.
+static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, unsigned huge_mb,
                      char **error)
 {
     char lcores[2048], memory[16];
@@ -73,7 +52,7 @@ static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool
                     memory,
                     "-a",
                     "0000:00:00.0",
-                    hugepages ? "--in-memory" : "--no-huge",
+                    huge_mb ? "--in-memory" : "--no-huge",
                     "--no-shconf",
                     NULL};
     int at, ret;
@@ -86,24 +65,30 @@ static int eal_start(const struct dp_config *config, const cpu_set_t *cpus, bool
     for (unsigned i = 0; i < config->n_workers && at < (int)sizeof lcores; i++)
         at += snprintf(lcores + at, sizeof lcores - (size_t)at, ",%u@%u", i + 1,
                        config->worker_cpus[i]);
-    snprintf(memory, sizeof memory, "%u", config->memory_mb);
+    snprintf(memory, sizeof memory, "%u", huge_mb ? huge_mb : config->memory_mb);
     ret = rte_eal_init(RTE_DIM(argv) - 1, argv);
+    if (ret < 0 && huge_mb && rte_errno == ENOMEM)
+        return set_error(-EAGAIN, error, "huge pages that were free are not any more");
     if (ret < 0)
         return set_error(-rte_errno, error, "DPDK does not start: %s; see the lines above",
                          rte_strerror(rte_errno));
     return 0;
 }
 
+// Each mbuf holds a whole frame, and what net_af_packet or an AF_XDP socket might put into it: a
+// pod can make its interface send frames larger than the MTU.
+static unsigned mbuf_room(unsigned mtu)
+{
+    return RTE_PKTMBUF_HEADROOM + RTE_MAX(af_packet_slot(mtu), xdp_frame_size(mtu));
+}
+
 static int tables_init(char **error)
 {
     size_t size = rte_rcu_qsbr_get_memsize(dp.config.n_workers);
-    // Each mbuf holds a whole frame, and what net_af_packet or an AF_XDP socket might put into it:
-    // a pod can make its interface send frames larger than the MTU.
-    unsigned frame = RTE_MAX(af_packet_slot(dp.config.mtu), xdp_frame_size(dp.config.mtu));
 
     dp.rcu = rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE);
     dp.pool = rte_pktmbuf_pool_create("mbufs", dp.config.mbufs, 256, 0,
-                                      (uint16_t)(RTE_PKTMBUF_HEADROOM + frame), SOCKET_ID_ANY);
+                                      (uint16_t)mbuf_room(dp.config.mtu), SOCKET_ID_ANY);
     dp.punt = rte_ring_create("punt", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.packet_ins = rte_ring_create("packet_ins", RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
     dp.punt_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -121,19 +106,23 @@ static int tables_init(char **error)
 
 int dp_init(const struct dp_config *config, bool *hugepages, char **error)
 {
+    unsigned start_mb =
+        TABLES_MB + (unsigned)((uint64_t)config->mbufs * mbuf_room(config->mtu) >> 20);
+    unsigned huge_mb = config->no_hugepages ? 0 : hugepages_reserve(config->memory_mb, start_mb);
     cpu_set_t cpus;
     int ret;
 
     dp.config = *config;
-    *hugepages = have_hugepages(config->memory_mb);
+    *hugepages = huge_mb > 0;
     control_cpus(config, &cpus);
-    ret = eal_start(config, &cpus, *hugepages, error);
+    ret = eal_start(config, &cpus, huge_mb, error);
     if (ret)
         return ret;
     // EAL pins its caller to one of them; threads made later must not inherit that.
     sched_setaffinity(0, sizeof cpus, &cpus);
     dp.tsc_hz = rte_get_tsc_hz();
     ret = tables_init(error);
+    hugepages_lend();
     if (!ret)
         ret = policy_init(error);
     if (!ret)

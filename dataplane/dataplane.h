@@ -35,6 +35,7 @@ struct dp_config {
     enum dp_idle idle;
     unsigned max_sleep_us;
     unsigned memory_mb;               // for DPDK: packet buffers and tables
+    bool no_hugepages;                // even if there are
     unsigned mtu;                     // the largest of any port, bytes of IP
     unsigned mbufs;                   // packet buffers in all
     unsigned policy_memory_mb;        // for the operator's tables; 0: 256
@@ -46,6 +47,8 @@ struct dp_config {
 };
 
 // Starts EAL and the workers. Call once. `hugepages` tells afterwards whether there were any.
+// -EAGAIN: there were, until EAL wanted them; as it starts only once in a process, another one has
+// to try without.
 int dp_init(const struct dp_config *config, bool *hugepages, char **error);
 // Stops the workers, closes all ports.
 void dp_fini(void);
