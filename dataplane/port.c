@@ -45,9 +45,24 @@ static uint16_t find_ethdev(const char *devargs)
     return found;
 }
 
+// The port of a device that has but one, which is called like it: to look for it among all takes
+// longer. RTE_MAX_ETHPORTS: it has others, or none of this name.
+static uint16_t only_ethdev(const char *name)
+{
+    struct rte_eth_dev_info info;
+    uint16_t ethdev, other;
+
+    if (rte_eth_dev_get_port_by_name(name, &ethdev) || rte_eth_dev_info_get(ethdev, &info))
+        return RTE_MAX_ETHPORTS;
+    RTE_ETH_FOREACH_DEV_OF(other, info.device)
+    if (other != ethdev)
+        return RTE_MAX_ETHPORTS;
+    return ethdev;
+}
+
 // Makes a virtual device, as rte_dev_probe does, which has the bus look up every name that it has
 // in the list of all: with 1,000 of them that took 7 ms. -ENOTSUP: it is a device of another bus.
-static int make_vdev(const char *devargs)
+static int make_vdev(const char *devargs, uint16_t *ethdev)
 {
     struct rte_devargs parsed;
     int ret = rte_devargs_parse(&parsed, devargs);
@@ -58,6 +73,7 @@ static int make_vdev(const char *devargs)
         ret = -ENOTSUP;
     else
         ret = rte_vdev_init(parsed.name, parsed.args);
+    *ethdev = ret ? RTE_MAX_ETHPORTS : only_ethdev(parsed.name);
     rte_devargs_reset(&parsed);
     return ret > 0 ? -ENODEV : ret; // 1: no driver
 }
@@ -65,8 +81,10 @@ static int make_vdev(const char *devargs)
 // Finds the device, probing it if it is not there yet.
 static int probe(struct port *port, const char *devargs, char **error)
 {
-    int ret = make_vdev(devargs);
+    int ret = make_vdev(devargs, &port->ethdev);
 
+    if (!ret && port->ethdev != RTE_MAX_ETHPORTS)
+        return 0;
     // One more port of a device that is there (a representor) is found by probing only.
     if (ret == -ENOTSUP || ret == -EEXIST) {
         port->ethdev = find_ethdev(devargs);
