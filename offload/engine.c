@@ -48,7 +48,7 @@ static bool queue_visit(struct plan_node *node, void *arg)
     return true;
 }
 
-static void queue_all(void)
+void engine_queue_all(void)
 {
     for (int table = RULE_TABLE_N - 1; table >= 0; table--)
         plan_each(table, queue_visit, NULL);
@@ -70,7 +70,7 @@ static int nic_of(uint16_t no)
     return port->known && !port->err ? port->nic : -1;
 }
 
-static uint16_t out_port(const struct rule *rule)
+uint16_t engine_out_port(const struct rule *rule)
 {
     for (unsigned i = 0; i < rule->n_actions; i++) {
         if (rule->actions[i].type == ACTION_OUTPUT)
@@ -103,7 +103,7 @@ static bool concerns(const struct offload_rule *orule, unsigned n)
 
 bool engine_is_home(const struct offload_rule *orule, unsigned n)
 {
-    uint16_t out = out_port(&orule->rule);
+    uint16_t out = engine_out_port(&orule->rule);
 
     if (!concerns(orule, n))
         return false;
@@ -140,7 +140,7 @@ int engine_build(const struct offload_rule *orule, unsigned n, enum place_kind k
         .rewrite = engine.nics[n].rewrite,
     };
     const struct rule *rule = &orule->rule;
-    uint16_t out = out_port(rule);
+    uint16_t out = engine_out_port(rule);
     const char *none;
     int err;
 
@@ -229,7 +229,7 @@ static void settle(struct offload_rule *orule);
 static bool evict_visit(struct plan_node *node, void *arg);
 static bool unblock_visit(struct plan_node *node, void *arg);
 
-static void save_counts(struct offload_rule *orule, const struct place *place)
+void engine_save_counts(struct offload_rule *orule, const struct place *place)
 {
     pthread_mutex_lock(&engine.lock);
     if (place->kind == PLACE_FULL) {
@@ -257,7 +257,7 @@ static void destroy_place(struct offload_rule *orule, unsigned n, struct place *
     struct nic *nic = &engine.nics[n];
 
     audit_read(orule);
-    save_counts(orule, place);
+    engine_save_counts(orule, place);
     nic_destroy(nic, &place->handle, true);
     left(nic);
     *place = (struct place){.no_full = place->no_full, .no_software = place->no_software};
@@ -387,7 +387,7 @@ static bool may_hold_place(const struct offload_rule *orule)
            (orule->rule.n_actions > 0 && orule->rule.actions[0].type == ACTION_PUNT);
 }
 
-static void take_out(struct offload_rule *orule, unsigned n)
+void engine_take_out(struct offload_rule *orule, unsigned n)
 {
     struct place *place = &orule->places[n], old;
 
@@ -438,7 +438,7 @@ static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
         engine_finish();
     if (!concerns(orule, n) || __atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE)) {
         if (place->kind)
-            take_out(orule, n);
+            engine_take_out(orule, n);
         say(why, engine.nics[n].gone ? "the NIC is gone" : "no packet in the NIC matches it");
         return false;
     }
@@ -469,7 +469,7 @@ static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
         plan_overlaps(&orule->node, PLAN_LOWER, evict_visit, &n);
         return false;
     }
-    take_out(orule, n);
+    engine_take_out(orule, n);
     // Now there is room for the place holder.
     if (engine.making_room && may_hold_place(orule) && !put(orule, n, PLACE_SOFTWARE, why))
         stop_waiting(orule);
@@ -543,8 +543,8 @@ static const char *why_nowhere(const struct offload_rule *orule)
         return "the operator has no rules";
     if (no_nic(rule->match.in_port))
         return no_nic(rule->match.in_port);
-    if (no_nic(out_port(rule)))
-        return no_nic(out_port(rule));
+    if (no_nic(engine_out_port(rule)))
+        return no_nic(engine_out_port(rule));
     return engine.n_nics ? "no NIC has a port that it is for" : "there is no NIC that takes rules";
 }
 
@@ -721,119 +721,12 @@ static void wake_waiting(void)
         engine_queue(orule);
 }
 
-static bool names_port(const struct rule *rule, const bool ports[PORT_MAX + 1])
-{
-    uint16_t out = out_port(rule);
-
-    return (rule->match.in_port <= PORT_MAX && ports[rule->match.in_port]) ||
-           (out <= PORT_MAX && ports[out]);
-}
-
-// Rules that name a port which is another device now, or is one of a NIC that was not known.
-static void see_to_ports(const bool changed[PORT_MAX + 1], bool new_nic)
-{
-    struct offload_rule *orule;
-
-    TAILQ_FOREACH(orule, &engine.all, all)
-    {
-        bool stale = names_port(&orule->rule, changed);
-
-        if (!stale && !(new_nic && orule->rule.match.in_port == PORT_NONE))
-            continue;
-        for (unsigned n = 0; n < engine.n_nics && stale; n++) {
-            orule->places[n].no_full = orule->places[n].no_software = false;
-            if (orule->places[n].kind)
-                take_out(orule, n);
-        }
-        if (orule->planned)
-            engine_queue(orule);
-    }
-}
-
-// Until all is there again, software does it.
-void engine_reprogram(unsigned n)
-{
-    struct nic *nic = &engine.nics[n];
-    struct offload_rule *orule;
-    struct rte_flow_error error;
-    bool flushed;
-
-    engine_finish();
-    flushed =
-        !__atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE) && rte_flow_flush(nic->ethdev, &error) == 0;
-    TAILQ_FOREACH(orule, &engine.all, all)
-    {
-        struct place *place = &orule->places[n];
-
-        if (place->kind && !flushed)
-            nic_destroy(nic, &place->handle, true);
-        if (place->kind)
-            save_counts(orule, place);
-        *place = (struct place){0};
-        pthread_mutex_lock(&engine.lock);
-        orule->in_nic = orule->settled = false;
-        pthread_mutex_unlock(&engine.lock);
-    }
-    if (flushed) {
-        memset(nic->exceptions, 0, sizeof(nic->exceptions));
-        templates_forget_rules(nic);
-    }
-    nic_remove_exceptions(nic);
-    nic->n_rules = 0;
-    nic->room = 0;
-    pods_forget(n);
-    queue_all();
-}
-
-// If it is plugged in again, it may be another ethdev, and that one's number another device's.
-static void see_to_gone(unsigned n)
-{
-    engine_reprogram(n);
-    templates_free(&engine.nics[n]);
-    __atomic_store_n(&engine.nics[n].vacant, true, __ATOMIC_RELEASE);
-}
-
-static void see_to_reset(unsigned n)
-{
-    __atomic_store_n(&engine.nics[n].vacant, false, __ATOMIC_RELEASE);
-    audit_tell(&engine.status.resets, &engine.nics[n], NULL,
-               "the device was reset and lost its rules, all programmed again");
-    engine_reprogram(n);
-}
-
-static bool see_to_events(void)
-{
-    bool changed[PORT_MAX + 1], any_port, new_nic, any = false;
-
-    for (unsigned n = 0; n < engine.n_nics; n++) {
-        if (!__atomic_exchange_n(&engine.nics[n].was_reset, false, __ATOMIC_ACQ_REL))
-            continue;
-        any = true;
-        if (__atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE))
-            see_to_gone(n);
-        else
-            see_to_reset(n);
-    }
-    pthread_mutex_lock(&engine.lock);
-    any_port = engine.any_port_changed;
-    new_nic = engine.new_nic;
-    if (any_port || new_nic) {
-        memcpy(changed, engine.ports_changed, sizeof(changed));
-        memset(engine.ports_changed, 0, sizeof(changed));
-    }
-    engine.any_port_changed = engine.new_nic = false;
-    pthread_mutex_unlock(&engine.lock);
-    if (any_port || new_nic)
-        see_to_ports(changed, new_nic);
-    return any || any_port || new_nic;
-}
-
 // What leaves comes before what comes.
 bool engine_turn(void)
 {
     struct work_list removed = TAILQ_HEAD_INITIALIZER(removed);
     struct offload_rule *orule, *added;
-    bool any = see_to_events(), miss_changed;
+    bool any = engine_see_to_events(), miss_changed;
 
     pthread_mutex_lock(&engine.lock);
     TAILQ_CONCAT(&removed, &engine.removed, removal);

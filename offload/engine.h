@@ -171,6 +171,15 @@ void engine_forget(struct offload_rule *orule, unsigned n);
 
 // Waits until all NICs have done what they were told. True: they were told something.
 bool engine_finish(void);
+// Takes the rule out of the NIC, and before it those that may not be there without it.
+void engine_take_out(struct offload_rule *orule, unsigned n);
+// What it counted there stays counted.
+void engine_save_counts(struct offload_rule *orule, const struct place *place);
+void engine_queue_all(void);
+uint16_t engine_out_port(const struct rule *rule); // PORT_NONE: it has none
+
+// events.c. True: there was something.
+bool engine_see_to_events(void);
 // Takes all out of the NIC and programs it again.
 void engine_reprogram(unsigned n);
 
