@@ -23,7 +23,8 @@ enum {
     RIGHT_ICMPV6_SUM = 1 << 3,
     RIGHT_LENGTH = 1 << 4, // that IP says
     RULES = 1 << 5,
-    TRACE = 1 << 6, // the frame, before it comes in
+    TRACE = 1 << 6,   // the frame, before it comes in
+    CHAINED = 1 << 7, // another buffer comes behind it
 };
 
 #define TRACES_MAX 2 // of an input: each takes as long as many frames
@@ -87,6 +88,15 @@ static struct rte_mbuf *exact_mbuf(const struct frame *f)
     return m;
 }
 
+static struct rte_mbuf *mbuf_of(const struct frame *f, uint8_t flags)
+{
+    struct rte_mbuf *m = exact_mbuf(f);
+
+    if (flags & CHAINED)
+        rte_pktmbuf_chain(m, exact_mbuf(f));
+    return m;
+}
+
 // The control thread does what the input says before the frames that follow.
 static void control(uint8_t flags, uint16_t port, const struct frame *f)
 {
@@ -120,7 +130,7 @@ static uint16_t read_burst(const uint8_t **data, size_t *size, struct rte_mbuf *
         put_right(&f, flags & RULES ? 0 : flags);
         control(flags, *port, &f);
         if (!(flags & RULES))
-            mbufs[n++] = exact_mbuf(&f);
+            mbufs[n++] = mbuf_of(&f, flags);
     }
     return n;
 }

@@ -39,8 +39,8 @@ static inline bool may_leave_by_uplink(const struct frame *f)
     }
 }
 
-// To a pod: frames to its MAC from the router, packets to one of its addresses. Answers about
-// neighbours may go to its link-local address.
+// To a pod: frames to its MAC from the router, packets to one of its addresses, from none that is
+// link-local. Answers about neighbours may go to its link-local address.
 static inline bool may_reach(const struct frame *f, const struct rte_ether_addr *mac,
                              const char *v4, const char *v6)
 {
@@ -51,7 +51,8 @@ static inline bool may_reach(const struct frame *f, const struct rte_ether_addr 
     case RTE_ETHER_TYPE_IPV4:
         return is_v4(f->v4.ip.dst_addr, v4);
     case RTE_ETHER_TYPE_IPV6:
-        return is_v6(f->v6.ip.dst_addr, v6) || f->v6.ip.proto == IPPROTO_ICMPV6;
+        return (is_v6(f->v6.ip.dst_addr, v6) || f->v6.ip.proto == IPPROTO_ICMPV6) &&
+               (f->v6.ip.src_addr[0] != 0xfe || f->v6.ip.src_addr[1] >> 6 != 2);
     default:
         return f->eth.ether_type == RTE_BE16(RTE_ETHER_TYPE_ARP);
     }
