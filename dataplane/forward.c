@@ -32,14 +32,16 @@ static inline void send_on(struct worker *w, const struct packet *p, const struc
     output(w, to->port, m);
 }
 
-// RFC 1624: TTL is the high byte of its 16-bit word, so the checksum grows by 0x0100, and 0xffff is
-// 0, as in a new one.
+// RFC 1624: TTL is the high byte of its 16-bit word, so the checksum grows by 1 (as this machine
+// reads it) and 0xffff is 0, as in a new one. In the word of TTL, protocol and checksum both are
+// one addition.
 static inline void ipv4_dec_ttl(struct rte_ipv4_hdr *ip)
 {
-    uint32_t sum = ip->hdr_checksum + RTE_BE16(0x0100);
+    uint32_t word;
 
-    ip->time_to_live--;
-    ip->hdr_checksum = (uint16_t)(sum + (sum >= 0xffff));
+    memcpy(&word, &ip->time_to_live, sizeof word);
+    word += word >= 0xfffe0000 ? 0x1ffff : 0xffff;
+    memcpy(&ip->time_to_live, &word, sizeof word);
 }
 
 // See dp_masked_bucket.

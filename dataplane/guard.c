@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The second stage, for pod and host ports: a pod can only be itself. Its MAC was checked by parse
-// (l2_expect).
+// The second stage, for pod and host ports: a pod can only be itself. Parse has checked its MAC
+// (l2_expect), and what its plain IPv4 packets may be.
 #include "dataplane/headers.h"
 #include "dataplane/internal.h"
 
@@ -20,69 +20,23 @@ const struct guard6 *guard_find6(const struct guard *guard, const struct in6_add
     return NULL;
 }
 
-// Which address behind the first it is; n4 if it is none.
-static __rte_noinline unsigned find_other(const struct guard *guard, rte_be32_t address)
+bool guard4(struct worker *w, const struct port *port, struct packet *p)
 {
-    unsigned i = 1;
+    const struct rte_ipv4_hdr *ip = p->ip;
+    const struct guard4 *own = guard_find4(load_acquire(&port->guard), ip->src_addr);
 
-    while (i < guard->n4 && guard->v4[i].address != address)
-        i++;
-    return i;
-}
-
-static void guard4_none(struct worker *w, struct burst *b)
-{
-    for (unsigned i = 0; i < b->n4; i++)
-        drop(w, b->port, b->v4[i].mbuf, DROP_guard_ip_src);
-    b->n4 = 0;
-}
-
-void guard4(struct worker *w, struct burst *b)
-{
-    const struct guard *guard = load_acquire(&b->port->guard);
-    // Most pods have one address: the others' packets are counted apart, and the first's are the
-    // rest. A sum in memory would have to wait for that of the packet before.
-    struct dp_rule_stats others[GUARD_MAX] = {0};
-    uint64_t bytes = 0, packets;
-    uint16_t kept = 0;
-
-    if (unlikely(!guard || !guard->n4)) {
-        guard4_none(w, b);
-        return;
+    if (unlikely(!own)) {
+        drop(w, port, p->mbuf, DROP_guard_ip_src);
+        return false;
     }
-    for (unsigned i = 0; i < b->n4; i++) {
-        struct packet *p = &b->v4[i];
-        const struct rte_ipv4_hdr *ip = p->ip;
-        unsigned own =
-            likely(ip->src_addr == guard->v4[0].address) ? 0 : find_other(guard, ip->src_addr);
-
-        if (unlikely(own == guard->n4)) {
-            drop(w, b->port, p->mbuf, DROP_guard_ip_src);
-        } else if (unlikely(ipv4_is_control(ip))) {
-            drop(w, b->port, p->mbuf, DROP_guard_control);
-        } else {
-            bytes += p->mbuf->pkt_len;
-            if (unlikely(own)) {
-                others[own].packets++;
-                others[own].bytes += p->mbuf->pkt_len;
-            }
-            p->gateway = guard->v4[own].gateway;
-            // A packet just written in parts is slow to copy whole.
-            if (unlikely(kept != i))
-                b->v4[kept] = *p;
-            kept++;
-        }
+    if (unlikely(ipv4_is_control(ip))) {
+        drop(w, port, p->mbuf, DROP_guard_control);
+        return false;
     }
-    b->n4 = kept;
-    packets = kept;
-    for (unsigned i = 1; i < guard->n4; i++) {
-        packets -= others[i].packets;
-        bytes -= others[i].bytes;
-        w->rules[guard->v4[i].slot].packets += others[i].packets;
-        w->rules[guard->v4[i].slot].bytes += others[i].bytes;
-    }
-    w->rules[guard->v4[0].slot].packets += packets;
-    w->rules[guard->v4[0].slot].bytes += bytes;
+    w->rules[own->slot].packets++;
+    w->rules[own->slot].bytes += p->mbuf->pkt_len;
+    p->gateway = own->gateway;
+    return true;
 }
 
 void guard6(struct worker *w, struct burst *b)

@@ -96,6 +96,7 @@ struct rate {
 
 struct tx_buffer {
     uint16_t n; // more than 0: it is in the worker's list
+    uint32_t bytes;
     struct rte_mbuf *mbuf[BURST];
 };
 
@@ -210,8 +211,8 @@ bool forward_has4(rte_be32_t address);
 bool forward_has6(const struct in6_addr *address);
 void forward_table_memory(struct dp_memory *memory);
 
-// parse.c: takes the frames of one port; IPv4 and IPv6 to route go into the burst, the rest is seen
-// to.
+// parse.c: takes the frames of one port; IPv4 and IPv6 to route go into the burst, IPv4 of a
+// guarded port past its guard; the rest is seen to.
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n);
 // The same for one frame that was parsed before as something else, and counted then.
 void parse_again(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf *m);
@@ -220,8 +221,9 @@ void parse_again(struct worker *w, struct burst *b, struct port *port, struct rt
 enum drop_reason parse_ip(const struct rte_mbuf *m, unsigned l3, rte_be16_t type, struct packet *p);
 // Bytes of L4 header that must be there, by IP protocol.
 extern const uint8_t l4_min[256];
-// guard.c: drops what the pod may not send; notes each packet's gateway.
-void guard4(struct worker *w, struct burst *b);
+// guard.c: drops what the pod may not send; notes each packet's gateway. guard4 is for one packet
+// that is not plain (parse.c): false if it was dropped.
+bool guard4(struct worker *w, const struct port *port, struct packet *p);
 void guard6(struct worker *w, struct burst *b);
 // What the guard says of an address: NULL if it is not the port's.
 const struct guard4 *guard_find4(const struct guard *guard, rte_be32_t address);
@@ -348,9 +350,13 @@ static inline void output(struct worker *w, uint16_t out, struct rte_mbuf *m)
 {
     struct tx_buffer *tx = &w->tx[out];
 
-    if (unlikely(tx->n == BURST))
-        tx_flush(w, out);
-    else if (!tx->n)
-        w->dirty[w->n_dirty++] = out;
+    // Empty or full.
+    if (unlikely(tx->n - 1u >= BURST - 1)) {
+        if (tx->n)
+            tx_flush(w, out);
+        else
+            w->dirty[w->n_dirty++] = out;
+    }
+    tx->bytes += m->pkt_len;
     tx->mbuf[tx->n++] = m;
 }

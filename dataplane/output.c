@@ -10,15 +10,12 @@ static void drop_rest(struct worker *w, uint16_t out, struct rte_mbuf **mbufs, u
     rte_pktmbuf_free_bulk(mbufs, n);
 }
 
-static void transmit(struct worker *w, const struct port *port, struct rte_mbuf **mbufs, unsigned n)
+static void transmit(struct worker *w, const struct port *port, struct rte_mbuf **mbufs, unsigned n,
+                     uint64_t bytes)
 {
     struct port_counters *counters = &w->counters[port->no];
-    uint64_t bytes = 0;
-    unsigned sent;
+    unsigned sent = port_tx(port, (uint16_t)port->txq[w->index], mbufs, (uint16_t)n);
 
-    for (unsigned i = 0; i < n; i++)
-        bytes += mbufs[i]->pkt_len;
-    sent = port_tx(port, (uint16_t)port->txq[w->index], mbufs, (uint16_t)n);
     for (unsigned i = sent; i < n; i++)
         bytes -= mbufs[i]->pkt_len;
     counters->tx_packets += sent;
@@ -44,9 +41,10 @@ void tx_flush(struct worker *w, uint16_t out)
 {
     struct tx_buffer *tx = &w->tx[out];
     const struct port *port = load_acquire(&dp.ports[out]);
-    unsigned n = tx->n;
+    unsigned n = tx->n, bytes = tx->bytes;
 
     tx->n = 0;
+    tx->bytes = 0;
     if (!n)
         return;
     if (unlikely(w->trace != NULL))
@@ -54,7 +52,7 @@ void tx_flush(struct worker *w, uint16_t out)
     else if (unlikely(!port))
         drop_rest(w, out, tx->mbuf, n, DROP_port_gone);
     else if (likely(port->txq[w->index] >= 0))
-        transmit(w, port, tx->mbuf, n);
+        transmit(w, port, tx->mbuf, n, bytes);
     else
         hand_over(w, port, tx->mbuf, n);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // The first stage: what is this frame? IPv4 and IPv6 packets addressed to us with sound headers go
-// on into the burst; ARP and ND are answered; the rest is dropped by name.
+// on into the burst; ARP and ND are answered; the rest is dropped by name. IPv4 packets meet their
+// port's guard on the way, as what most of them begin with is compared at once.
 #include <string.h>
 
 #include <rte_ip.h>
@@ -199,51 +200,50 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
     drop(w, port, m, reason);
 }
 
-// The first 16 bytes of a frame with a plain IPv4 packet and the addresses that the port expects:
-// (frame ^ expect) & mask is 0.
+// How most frames begin that a port takes, the plain ones: with the MAC addresses that it expects
+// and an IPv4 header without options, of no fragment; on a guarded port, from the first of its
+// addresses. (frame ^ expect) & mask is 0.
+typedef uint64_t half __attribute__((vector_size(16), may_alias, aligned(1)));
 struct plain {
-    uint64_t expect_lo, mask_lo, expect_hi, mask_hi;
+    half expect[2], mask[2];
+    uint32_t min_len;
 };
 
-static inline struct plain plain_of(const struct port *port)
+static inline struct plain plain_of(const struct port *port, const struct guard *guard)
 {
     const uint64_t type = RTE_BE16(RTE_ETHER_TYPE_IPV4), vhl = RTE_IPV4_VHL_DEF;
+    const uint64_t fragment = RTE_BE16(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG);
+    bool has_address = guard && guard->n4;
+    uint64_t address = has_address ? guard->v4[0].address : 0;
 
     return (struct plain){
-        .expect_lo = port->l2_expect_lo,
-        .mask_lo = port->l2_mask_lo,
-        .expect_hi = port->l2_expect_hi | type << 32 | vhl << 48,
-        .mask_hi = port->l2_mask_hi | UINT64_C(0xffffff) << 32,
+        .expect = {{port->l2_expect_lo, port->l2_expect_hi | type << 32 | vhl << 48},
+                   {0, address << 16}},
+        .mask = {{port->l2_mask_lo, port->l2_mask_hi | UINT64_C(0xffffff) << 32},
+                 {fragment << 32, port->guarded ? UINT64_C(0xffffffff) << 16 : 0}},
+        // A guarded port without an address has no plain frames.
+        .min_len = port->guarded && !has_address ? UINT32_MAX
+                                                 : RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr),
     };
 }
 
 static inline bool is_plain(const struct plain *plain, const struct rte_mbuf *m)
 {
-    uint64_t head[2];
+    const half *head = rte_pktmbuf_mtod(m, const half *);
+    half differ;
 
-    if (unlikely(m->data_len < RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr)))
+    if (unlikely(m->data_len < plain->min_len))
         return false;
-    memcpy(head, rte_pktmbuf_mtod(m, void *), sizeof head);
-    return !(((head[0] ^ plain->expect_lo) & plain->mask_lo) |
-             ((head[1] ^ plain->expect_hi) & plain->mask_hi));
+    differ = ((head[0] ^ plain->expect[0]) & plain->mask[0]) |
+             ((head[1] ^ plain->expect[1]) & plain->mask[1]);
+    return !(differ[0] | differ[1]);
 }
 
 // What is left to do with a frame.
 enum parsed { SEEN_TO, IS_IPV4, IS_IPV6 };
 
-static inline enum parsed parse_ipv4(struct worker *w, const struct port *port, struct rte_mbuf *m,
-                                     bool plain, uint16_t *l3_len)
-{
-    enum drop_reason reason = ipv4_check(port, m, plain, l3_len);
-
-    if (likely(reason == DROP_N))
-        return IS_IPV4;
-    drop(w, port, m, reason);
-    return SEEN_TO;
-}
-
 static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port,
-                                             struct rte_mbuf *m, uint16_t *l3_len)
+                                             struct rte_mbuf *m, struct packet *p)
 {
     const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
     enum drop_reason reason;
@@ -265,13 +265,15 @@ static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port
         other_input(w, port, m);
         return SEEN_TO;
     }
-    if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
-        return parse_ipv4(w, port, m, false, l3_len);
-    reason = ipv6_check(port, m, l3_len);
+    *p = (struct packet){.mbuf = m, .ip = ip4(m)}; // as far into the frame as ip6(m)
+    reason = type == RTE_BE16(RTE_ETHER_TYPE_IPV4) ? ipv4_check(port, m, false, &p->l3_len)
+                                                   : ipv6_check(port, m, &p->l3_len);
     if (unlikely(reason != DROP_N)) {
         drop(w, port, m, reason);
         return SEEN_TO;
     }
+    if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
+        return !port->guarded || guard4(w, port, p) ? IS_IPV4 : SEEN_TO;
     if (unlikely(ip6_is_nd(ip6(m)))) {
         nd_input(w, port, m);
         return SEEN_TO;
@@ -284,29 +286,67 @@ static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port
     return IS_IPV6;
 }
 
+static inline enum drop_reason plain_check(const struct port *port, const struct rte_mbuf *m,
+                                           uint16_t *l3_len)
+{
+    const struct rte_ipv4_hdr *ip = ip4(m);
+    enum drop_reason reason = ipv4_check(port, m, true, l3_len);
+
+    if (likely(reason == DROP_N) && port->guarded && ip->next_proto_id == IPPROTO_UDP &&
+        unlikely(udp_is_control((const void *)(ip + 1), 67)))
+        return DROP_guard_control;
+    return reason;
+}
+
+// Counts the plain packets of a guarded port at the rule of its first address.
+static inline void count_plain(struct worker *w, const struct guard *guard, uint64_t packets,
+                               uint64_t bytes)
+{
+    if (!guard || !guard->n4)
+        return;
+    w->rules[guard->v4[0].slot].packets += packets;
+    w->rules[guard->v4[0].slot].bytes += bytes;
+}
+
 static inline void parse_frames(struct worker *w, struct burst *b, struct rte_mbuf **mbufs,
                                 unsigned n)
 {
     struct port *port = b->port;
-    const struct plain plain = plain_of(port);
-    uint16_t n4 = 0, n6 = 0;
+    const struct guard *guard = port->guarded ? load_acquire(&port->guard) : NULL;
+    const struct plain plain = plain_of(port, guard);
+    const uint16_t gateway = guard ? guard->v4[0].gateway : 0;
+    // Sums in memory would have to wait for that of the packet before.
+    uint64_t packets = 0, bytes = 0;
+    unsigned n4 = 0, n6 = 0;
 
     for (unsigned i = 0; i < n; i++) {
         struct rte_mbuf *m = mbufs[i];
-        struct packet *p;
+        struct packet *p = &b->v4[n4];
+        enum drop_reason reason;
+        enum parsed parsed;
         uint16_t l3_len;
-        enum parsed parsed = likely(is_plain(&plain, m)) ? parse_ipv4(w, port, m, true, &l3_len)
-                                                         : parse_rest(w, port, m, &l3_len);
 
-        if (unlikely(parsed == SEEN_TO))
+        if (likely(is_plain(&plain, m))) {
+            reason = plain_check(port, m, &l3_len);
+            if (unlikely(reason != DROP_N)) {
+                drop(w, port, m, reason);
+                continue;
+            }
+            *p = (struct packet){m, ip4(m), l3_len, gateway};
+            packets++;
+            bytes += m->pkt_len;
+            n4++;
             continue;
-        p = parsed == IS_IPV4 ? &b->v4[n4++] : &b->v6[n6++];
-        p->mbuf = m;
-        p->ip = ip4(m); // as far into the frame as ip6(m)
-        p->l3_len = l3_len;
+        }
+        parsed = parse_rest(w, port, m, p);
+        if (parsed == IS_IPV4)
+            n4++;
+        else if (parsed == IS_IPV6)
+            b->v6[n6++] = *p;
     }
-    b->n4 = n4;
-    b->n6 = n6;
+    b->n4 = (uint16_t)n4;
+    b->n6 = (uint16_t)n6;
+    count_plain(w, guard, packets, bytes);
 }
 
 // Any port's frame fits into one buffer (tables_init). Where a pod sends larger ones, some drivers

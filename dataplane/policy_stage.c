@@ -175,10 +175,8 @@ void policy_bypass(struct worker *w, struct port *port, struct rte_mbuf *m)
 
     w->policy_version = 0;
     parse_again(w, &b, port, m);
-    if (port->guarded) {
-        guard4(w, &b);
+    if (port->guarded)
         guard6(w, &b);
-    }
     forward4(w, &b);
     forward6(w, &b);
     w->policy_version = version;

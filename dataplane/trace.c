@@ -175,7 +175,6 @@ static void run(struct worker *w, struct port *port, struct rte_mbuf *m)
     if (b.n4 + b.n6)
         trace_note(w, "parse: %s, sound", b.n4 ? "IPv4" : "IPv6");
     if (port->guarded && b.n4 + b.n6) {
-        guard4(w, &b);
         guard6(w, &b);
         note_counted(w);
     }

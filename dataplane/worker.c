@@ -23,10 +23,8 @@ static void input(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, un
     // The operator's rules that this burst goes by, in all tables.
     w->policy_version = load_acquire(&policy.version);
     parse(w, b, mbufs, n);
-    if (b->port->guarded) {
-        guard4(w, b);
+    if (b->port->guarded)
         guard6(w, b);
-    }
     if (unlikely(w->policy_version))
         policy_input(w, b);
     forward4(w, b);
