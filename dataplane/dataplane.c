@@ -160,6 +160,8 @@ void dp_fini(void)
     memory_collect(&unpublished, true);
     policy_fini();
     ports_close();
+    free(dp.members);
+    dp.members = NULL;
     // A build cannot be interrupted; the process ends all the same.
     if (cls_stop())
         rte_eal_cleanup();
