@@ -14,8 +14,9 @@
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
-#define MIB ((size_t)1 << 20)
-#define GIB ((size_t)1 << 30)
+#define MIB  ((size_t)1 << 20)
+#define PAGE (2 * MIB) // of the reservation
+#define GIB  ((size_t)1 << 30)
 
 // A mapping that nothing touches: the kernel keeps its pages free for it.
 static char *reserved;
@@ -54,18 +55,21 @@ static uint64_t count_free(void)
 
 unsigned hugepages_reserve(unsigned memory_mb, unsigned start_mb)
 {
+    size_t rest;
     void *p;
 
     if (count_free() < memory_mb)
         return 0;
-    if (memory_mb <= start_mb)
+    // Only whole pages can be given back.
+    rest = memory_mb > start_mb ? RTE_ALIGN_FLOOR((memory_mb - start_mb) * MIB, PAGE) : 0;
+    if (!rest)
         return memory_mb;
-    p = mmap(NULL, (memory_mb - start_mb) * MIB, PROT_NONE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+    p = mmap(NULL, rest, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1,
+             0);
     if (p == MAP_FAILED) // they are of another size: EAL takes them all
         return memory_mb;
     reserved = p;
-    reserved_bytes = (memory_mb - start_mb) * MIB;
+    reserved_bytes = rest;
     return start_mb;
 }
 
