@@ -79,6 +79,7 @@ struct offload_status {
     // Found and repaired: rules that were not in the NIC any more, that were there otherwise, that
     // nobody had put there; devices that had lost all.
     uint64_t lost, altered, extra, resets;
+    uint64_t stalls;         // times that a NIC's queue answered nothing for two seconds
     char last_event[160];    // "" or the last of these in words
     unsigned pods, pods_out; // with rules here; of these in software, as a NIC has no room for them
 };

@@ -14,6 +14,7 @@
 #define PUSH_EACH    16
 #define PAUSE_US     20
 #define PAUSE_MAX_US 1000
+#define STALLED_NS   UINT64_C(2000000000)
 
 static void complete(struct nic *nic, const struct rte_flow_op_result *result)
 {
@@ -71,10 +72,13 @@ static void give_up(struct nic *nic)
     nic->n_operations = 0;
 }
 
-// Waits until no more than so many operations are under way.
+// Waits until no more than so many operations are under way, however long the NIC takes: what is
+// not known to be there or not must not be guessed. But a stall is told.
 static void wait_for(struct nic *nic, unsigned n)
 {
+    uint64_t answered = engine_now();
     unsigned pause = PAUSE_US;
+    bool told = false;
 
     push(nic);
     for (unsigned tries = 0; nic->n_operations > n; tries++) {
@@ -84,6 +88,12 @@ static void wait_for(struct nic *nic, unsigned n)
             __atomic_load_n(&engine.stop, __ATOMIC_RELAXED)) {
             give_up(nic);
             return;
+        }
+        if (pulled)
+            answered = engine_now();
+        if (!told && engine_now() - answered > STALLED_NS) {
+            audit_tell(&engine.status.stalls, nic, NULL, "its queue does not answer, waited for");
+            told = true;
         }
         if (pulled || tries < 100)
             continue;

@@ -347,14 +347,49 @@ static void test_slow(void **state)
     assert_all_in_nic();
 }
 
+// A queue that answers nothing is told of and waited for; software goes on, and so does whoever
+// hands rules over. Plain calls have no queue.
+static void test_stall(void **state)
+{
+    bool queues = !strcmp(nic_mode, "mlx5-hws");
+    struct offload_status status = {0};
+    struct offload_rule *orule;
+    struct rule rule = rules[0]->rule;
+
+    (void)state;
+    assert_int_equal(offload_start(), 0);
+    assert_string_equal(control("queue_stuck=1"), "ok\n");
+    rule.priority++;
+    orule = offload_add(&rule);
+    assert_non_null(orule);
+    while (queues && !status.stalls) {
+        usleep(1000);
+        offload_status(&status);
+    }
+    if (queues) {
+        assert_non_null(strstr(status.last_event, "does not answer"));
+        assert_false(offload_in_nic(orule));
+        assert_string_equal(control("queue_stuck=0"), "ok\n");
+    }
+    assert_int_equal(offload_settle(true, 60000), 0);
+    assert_true(offload_in_nic(orule));
+    offload_status(&status);
+    assert_int_equal(status.stalls, queues);
+    assert_string_equal(control("queue_stuck=0"), "ok\n");
+    offload_remove(orule);
+    assert_int_equal(offload_settle(true, 60000), 0);
+    offload_stop();
+    assert_all_in_nic();
+}
+
 // One argument: net_esw's mode.
 int main(int argc, char *argv[])
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(test_lost),   TEST(test_altered),         TEST(test_extra),         TEST(test_reset),
-        TEST(test_unplug), TEST(test_plugged_in_anew), TEST(test_counts_add_up), TEST(test_slow),
-        TEST(test_thread), TEST(test_share_of_a_cpu),
+        TEST(test_lost),   TEST(test_altered),         TEST(test_extra),          TEST(test_reset),
+        TEST(test_unplug), TEST(test_plugged_in_anew), TEST(test_counts_add_up),  TEST(test_slow),
+        TEST(test_stall),  TEST(test_thread),          TEST(test_share_of_a_cpu),
     };
     int failed;
 
