@@ -8,7 +8,8 @@ from bench import report, svg, targets
 
 COLOURS = {"testpmd-io": "#9aa3ad", "testpmd-macswap": "#6b7683", "sluice": "#0a9f8a",
            "sluice-64ports": "#3f7fd1", "ovs-emc": "#e07a1f", "ovs-noemc": "#c2452d",
-           "ovs-smc": "#a8448f", "sluiced": "#3f7fd1"}
+           "ovs-smc": "#a8448f", "sluiced": "#3f7fd1", "sluice-offload-auto": "#2b6cb0",
+           "sluice-offload-off": "#7fa8d8"}
 
 STYLE = """
 :root { --bg: #fbfbfa; --card: #fff; --ink: #1c2126; --soft: #616b76; --line: #e3e5e8; --good: #0a7d56; --bad: #b3261e; }

@@ -190,3 +190,18 @@ class Daemon:
     def stop(self):
         process.stop(self.process)
         self.process = None
+
+
+class DaemonWithNic(Daemon):
+    """The same with an uplink of a SmartNIC in software, which takes no rule: what the engine that
+    would put rules there costs the worker."""
+
+    def __init__(self, setup, offload):
+        super().__init__(setup)
+        self.offload = offload
+        self.name = f"sluice-offload-{offload}"
+
+    def node_file(self, rules, folder):
+        nic = f"net_esw0,wire0=null,refuse_every=1,cpu={self.setup.cpus[0]}"
+        return super().node_file(rules, folder) | {
+            "uplinks": [{"name": "up0", "devargs": nic}], "offload": self.offload}
