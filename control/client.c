@@ -19,10 +19,12 @@
 
 static int connect_until(const char *socket, long long deadline, struct jsonrpc **rpc)
 {
-    char *name = xasprintf("unix:%s", socket);
+    // OVS would look for a relative one in its own folder.
+    char *path = abs_file_name(NULL, socket), *name = xasprintf("unix:%s", path);
     struct stream *stream = NULL;
     int err;
 
+    free(path);
     for (;;) {
         err = stream_open_block(stream_open(name, &stream, 0), MAX(deadline - time_msec(), 0),
                                 &stream);

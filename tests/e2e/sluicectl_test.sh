@@ -50,6 +50,7 @@ losses_agree() {
 }
 check "stats: gateways' answers are punted" eval "lab ctl --json stats | jq -e '.totals.drops.punted > 0'"
 check "ports: what was punted is no drop" wait_until 60 losses_agree
+check "a relative path of the socket is the caller's" bash -c "cd '$run' && '$ctl' --socket control.sock ports"
 check "stats: the sum rule holds" wait_until 60 eval 'lab ctl stats | tail -n 1 | grep -q ": holds$"'
 
 ip netns exec "$SLUICE_LAB_PREFIX-pod-a" ping -q -i 0.1 $world4 >/dev/null &
