@@ -126,6 +126,14 @@ def hammer(path, version, messages, n, chance):
     peer.close()
 
 
+def ask_for_queues(path, version):
+    """Statistics of a port that OpenFlow has no number for (OpenFlow 1.1 to 1.5: OFPMP_QUEUE is 5)."""
+    peer = connect(path, version)
+    peer.sendall(header(version, 18, struct.pack(">HH4xII", 5, 0, 0xFF01FFFF, 0)))
+    peer.recv(1 << 16)
+    peer.close()
+
+
 def answers(path, version):
     peer = connect(path, version)
     peer.sendall(header(version, 2, b"alive?", xid=77))
@@ -147,6 +155,8 @@ def main():
         if len(messages) < 4:
             sys.exit(f"only {len(messages)} messages of version {version} were caught")
         hammer(path, version, messages, count // len(VERSIONS), chance)
+        if version > 1:
+            ask_for_queues(path, version)
         if not answers(path, version):
             sys.exit(f"no answer after mutated messages of version {version}")
 
