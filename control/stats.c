@@ -156,16 +156,6 @@ static bool view_port(struct port_view *view, unsigned no)
     return false;
 }
 
-// What the daemon itself took (each answer of a gateway, packet-ins) got to where it was to go.
-static uint64_t sum_losses(const uint64_t drops[DROP_N])
-{
-    uint64_t sum = 0;
-
-    for (int reason = 0; reason < DROP_N; reason++)
-        sum += reason == DROP_punted ? 0 : drops[reason];
-    return sum;
-}
-
 static void put_counters(struct json *port, const struct dp_port_stats *stats)
 {
     put_integer(port, "rx_packets", stats->rx_packets);
@@ -211,7 +201,7 @@ struct json *stats_ports(void)
         put_integer(port, "rx_queues", view.info ? view.info->n_rxq : 0);
         put_integer(port, "tx_queues", view.info ? view.info->n_txq : 0);
         put_counters(port, &view.stats);
-        put_integer(port, "drops", sum_losses(view.stats.drops));
+        put_integer(port, "drops", drop_losses(view.stats.drops));
         json_array_add(list, port);
     }
     return list_of("ports", list);

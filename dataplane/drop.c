@@ -18,3 +18,12 @@ const char *drop_text(enum drop_reason reason)
 {
     return reasons[reason].text;
 }
+
+uint64_t drop_losses(const uint64_t drops[DROP_N])
+{
+    uint64_t sum = 0;
+
+    for (int reason = 0; reason < DROP_N; reason++)
+        sum += reason == DROP_punted ? 0 : drops[reason];
+    return sum;
+}

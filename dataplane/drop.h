@@ -74,3 +74,7 @@ enum drop_reason {
 // Both return static strings.
 const char *drop_name(enum drop_reason reason);
 const char *drop_text(enum drop_reason reason);
+
+// How many packets were lost, of counts by reason: not those that the daemon took itself (each
+// answer of a gateway, packet-ins), which got to where they were to go.
+uint64_t drop_losses(const uint64_t drops[DROP_N]);

@@ -218,10 +218,7 @@ int openflow_port_get_stats(const struct ofport *port, struct netdev_stats *stat
     stats->rx_bytes = counted.rx_bytes;
     stats->tx_packets = counted.tx_packets;
     stats->tx_bytes = counted.tx_bytes;
-    stats->rx_dropped = counted.rx_missed;
-    // What the daemon took itself, packet-ins among it, was not dropped.
-    for (int reason = 0; reason < DROP_N; reason++)
-        stats->rx_dropped += reason == DROP_punted ? 0 : counted.drops[reason];
+    stats->rx_dropped = counted.rx_missed + drop_losses(counted.drops);
     return 0;
 }
 

@@ -102,6 +102,16 @@ static void passes_both_ways(int netdev, const struct tagged *frame)
     fail_msg("the frame does not leave the wire");
 }
 
+// The device on a netdev of the kernel's, of which the other end is returned.
+static int open_wire(void)
+{
+    int netdev = make_netdev("eswt0");
+
+    assert_int_equal(rig_open_started(",wire0=eswt0"), 0);
+    expect_link(WIRE, true);
+    return netdev;
+}
+
 static void test_netdev_keeps_vlan_tags(void **state)
 {
     int netdev;
@@ -109,9 +119,7 @@ static void test_netdev_keeps_vlan_tags(void **state)
     (void)state;
     if (!own_namespace)
         skip();
-    netdev = make_netdev("eswt0");
-    assert_int_equal(rig_open_started(",wire0=eswt0"), 0);
-    expect_link(WIRE, true);
+    netdev = open_wire();
     for (unsigned i = 0; i < RTE_DIM(tagged); i++)
         passes_both_ways(netdev, &tagged[i]);
     close(netdev);
@@ -124,9 +132,7 @@ static void test_netdev_made_anew(void **state)
     (void)state;
     if (!own_namespace)
         skip();
-    netdev = make_netdev("eswt0");
-    assert_int_equal(rig_open_started(",wire0=eswt0"), 0);
-    expect_link(WIRE, true);
+    netdev = open_wire();
     close(netdev);
     expect_link(WIRE, false);
     netdev = make_netdev("eswt0");

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 
 #include "offload/engine.h"
+#include "tests/unit/offload_rate.h"
 
 #define EXCEPTIONS 19
 #define QUEUE_SIZE 64
@@ -443,22 +443,6 @@ static void test_gone_under_way(void **state)
     remove_all(rules, 2);
     unplug();
 }
-
-// Of the CPU's time, which others do not take away.
-static double cpu_seconds(void)
-{
-    struct timespec used;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
-
-#define MANY 100000
-#ifdef __SANITIZE_ADDRESS__
-#define RATE_MIN 5000
-#else
-#define RATE_MIN 50000
-#endif
 
 static void test_rate(void **state)
 {

@@ -12,13 +12,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 
 #include "offload/flow.h"
 #include "offload/offload.h"
+#include "tests/unit/offload_rate.h"
 
 // Ports of the NICs: ethdevs 0 to 9 are of the first, its proxy is 0; 10 to 19 of the second,
 // its proxy is 10. A port's number is its ethdev's plus 1.
@@ -566,22 +566,6 @@ static void test_calls_are_constant(void **state)
     offload_remove(below);
     offload_remove(first);
 }
-
-// Of the CPU's time, which others do not take away.
-static double cpu_seconds(void)
-{
-    struct timespec used;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
-
-#define MANY 100000
-#ifdef __SANITIZE_ADDRESS__
-#define RATE_MIN 5000
-#else
-#define RATE_MIN 50000
-#endif
 
 static void test_rate(void **state)
 {
