@@ -181,7 +181,8 @@ CAPTIONS = {
            "the CPU that a virtual machine loses now and then), and their latency at it.",
     "victim": "Ordinary flows at half of what each system can take, without and with an attack of 1 % beside them.",
     "updates": "Changes a second to the operator's table, asked and done; throughput beside them, of that without; "
-               "packets lost at half load, with and without; how long a change took until all workers forwarded by it.",
+               "packets lost at half load, with changes, and without but with the other CPU as busy; how long a change "
+               "took until all workers forwarded by it.",
     "openflow": "The same over the management socket, with a barrier: sluiced has a change on disk and in force "
                 "when it answers, OVS in force.",
     "compile": "Cycles a packet while the first acl over the rules is built, and with it.",

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A contender's process, and how long its busy thread has run."""
 
+import contextlib
 import ctypes
 import dataclasses
 import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 PR_SET_PDEATHSIG = 1
@@ -14,23 +16,33 @@ AUTOGROUP = pathlib.Path("/proc/self/autogroup")
 libc = ctypes.CDLL(None)
 
 
-def start(command, log, cpus, answers=False, **kwargs):
-    """Starts a process that may use `cpus`, that Ctrl-C at the terminal does not reach, that has
-    its CPU before others, and that dies with us whatever happens. Its standard input stays open:
+def start(command, log, cpus, answers=False, priority=-20, **kwargs):
+    """Starts a process that may use `cpus`, that Ctrl-C at the terminal does not reach, that mostly
+    has its CPU before others, and that dies with us whatever happens. Its standard input stays open:
     testpmd ends with it. `answers`: what it writes is for us and not for the log."""
 
     def child():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, cpus)
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
         # Where each session has its share of the CPUs, a process's priority counts within it only.
         if AUTOGROUP.exists():
-            AUTOGROUP.write_text("-20")
+            AUTOGROUP.write_text(str(priority))
 
     with open(log, "ab") as output:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=output,
                                 stdout=subprocess.PIPE if answers else output,
                                 start_new_session=True, preexec_fn=child, **kwargs)
+
+
+@contextlib.contextmanager
+def busy(cpus):
+    """Keeps the CPUs busy with a process that does nothing, and that others come before."""
+    process = start([sys.executable, "-c", "while True: pass"], os.devnull, cpus, priority=5)
+    try:
+        yield
+    finally:
+        stop(process)
 
 
 def stop(process):
