@@ -28,6 +28,7 @@ static const struct probe {
     {"set_mac_dst", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_SET_MAC_DST},
     {"dec_ttl", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_DEC_TTL},
     {"modify_field", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_MODIFY_FIELD},
+    {"fragment_range", RTE_FLOW_ITEM_TYPE_END, 4, RTE_FLOW_ACTION_TYPE_VOID}, // see ask_range
 };
 
 static void add_action(struct flow *flow, enum rte_flow_action_type type, uint16_t ethdev)
@@ -74,6 +75,33 @@ static void build(const struct probe *probe, uint16_t ethdev, struct flow *flow)
     flow_end(flow);
 }
 
+// Is one rule taken for all IPv4 fragments? Of rules by templates none is: a template has the masks,
+// a rule one value for each, and mlx5 does not even say that it reads no `last`.
+static int ask_range(const struct nic *nic, bool by_templates, struct rte_flow_error *error)
+{
+    struct flow flow;
+    const char *what;
+
+    if (by_templates)
+        return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST, NULL,
+                                  "rules by templates match no ranges");
+    flow_build_exception(FLOW_EXCEPTIONS_FRAGMENT_RANGE, 0, nic->ethdev, &flow, &what);
+    return rte_flow_validate(nic->ethdev, &flow.attr, flow.items, flow.actions, error);
+}
+
+static int ask(const struct nic *nic, const struct probe *probe, bool by_templates,
+               struct rte_flow_error *error)
+{
+    struct flow flow;
+
+    if (probe->action == RTE_FLOW_ACTION_TYPE_VOID)
+        return ask_range(nic, by_templates, error);
+    build(probe, nic->ethdev, &flow);
+    return by_templates
+               ? templates_try(nic, &flow, error)
+               : rte_flow_validate(nic->ethdev, &flow.attr, flow.items, flow.actions, error);
+}
+
 static_assert(RTE_DIM(probes) <= OFFLOAD_CAPABILITIES_MAX, "room for what is asked");
 
 static void probe_all(struct nic *nic, bool by_templates)
@@ -82,13 +110,8 @@ static void probe_all(struct nic *nic, bool by_templates)
         const struct probe *probe = &probes[nic->n_capabilities];
         struct offload_capability *one = &nic->capabilities[nic->n_capabilities];
         struct rte_flow_error error = {.message = NULL};
-        struct flow flow;
-        int err;
+        int err = ask(nic, probe, by_templates, &error);
 
-        build(probe, nic->ethdev, &flow);
-        err = by_templates
-                  ? templates_try(nic, &flow, &error)
-                  : rte_flow_validate(nic->ethdev, &flow.attr, flow.items, flow.actions, &error);
         *one = (struct offload_capability){.name = probe->name, .has = !err};
         if (err)
             snprintf(one->why_not, sizeof(one->why_not), "%s (%s)",
@@ -99,6 +122,18 @@ static void probe_all(struct nic *nic, bool by_templates)
 void capabilities_by_templates(struct nic *nic)
 {
     probe_all(nic, true);
+}
+
+enum flow_exceptions capabilities_fragments(const struct nic *nic)
+{
+    struct rte_flow_error error = {.message = NULL};
+
+    if (nic->has[FLOW_EXCEPTIONS_FRAGMENTS])
+        return FLOW_EXCEPTIONS_FRAGMENTS;
+    if (nic->has[FLOW_EXCEPTIONS_FRAGMENT_RANGE] ||
+        !ask_range(nic, nic->how != RULES_PLAIN, &error))
+        return FLOW_EXCEPTIONS_FRAGMENT_RANGE;
+    return FLOW_EXCEPTIONS_FRAGMENTS;
 }
 
 unsigned offload_capabilities(unsigned no, char driver[32], struct offload_capability *list,

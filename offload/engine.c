@@ -283,7 +283,7 @@ static int create(struct offload_rule *orule, unsigned n, enum place_kind kind, 
 
     err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_ALWAYS, &what, &error);
     if (!err && flow->narrowed)
-        err = nic_add_exceptions(nic, FLOW_EXCEPTIONS_FRAGMENTS, &what, &error);
+        err = nic_add_exceptions(nic, capabilities_fragments(nic), &what, &error);
     if (err) {
         free(*why);
         *why = nic_refusal(nic->driver, err, &error, what);

@@ -235,6 +235,9 @@ void templates_free(struct nic *nic);
 
 // capabilities.c. Asks the driver by templates.
 void capabilities_by_templates(struct nic *nic);
+// The kind of exceptions that leaves IPv4 fragments to software: what is there, else what the
+// driver takes.
+enum flow_exceptions capabilities_fragments(const struct nic *nic);
 
 // audit.c. Looks at some rules; to be called often. Returns the nanoseconds until it wants to
 // again.

@@ -68,6 +68,7 @@ struct flow {
     unsigned n_items, n_actions; // with their ends
     struct rte_flow_item items[FLOW_ITEMS_MAX];
     union flow_item spec[FLOW_ITEMS_MAX], mask[FLOW_ITEMS_MAX]; // of items[i]
+    union flow_item last;                                       // of the item that is a range
     struct rte_flow_action actions[FLOW_ACTIONS_MAX];
     union flow_action_conf conf[FLOW_ACTIONS_MAX]; // of actions[i]
     // It does not match IPv4 fragments, though the rule may: the NIC must leave those to software
@@ -92,8 +93,13 @@ int flow_build(const struct rule *rule, offload_port_fn *port_of, const struct f
 // What software does with a packet although the NIC's rules would take it: exceptions. Each is a
 // rule of group 0 that wins over all others and leaves such packets to software.
 // `no` from 0; false: there is no such exception. *what: the packets, for people. Those of the
-// second kind are needed by narrowed flows only.
-enum flow_exceptions { FLOW_EXCEPTIONS_ALWAYS, FLOW_EXCEPTIONS_FRAGMENTS, FLOW_EXCEPTIONS_N };
+// second and the third kind, which are the same packets, are needed by narrowed flows only.
+enum flow_exceptions {
+    FLOW_EXCEPTIONS_ALWAYS,
+    FLOW_EXCEPTIONS_FRAGMENTS,      // bit by bit
+    FLOW_EXCEPTIONS_FRAGMENT_RANGE, // at once, for drivers that take an item's `last`
+    FLOW_EXCEPTIONS_N,
+};
 bool flow_build_exception(enum flow_exceptions kind, unsigned no, uint16_t ethdev,
                           struct flow *flow, const char **what);
 #define FLOW_EXCEPTIONS_MAX 24

@@ -69,6 +69,21 @@ static void say_ip(struct text *text, int family, const char *name, const void *
         say(text, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
 }
 
+// `last`: of the item, NULL if that is no range.
+static void say_fragments(struct text *text, const struct rte_flow_item_ipv4 *spec,
+                          const struct rte_flow_item_ipv4 *last,
+                          const struct rte_flow_item_ipv4 *mask)
+{
+    rte_be16_t bits = mask->hdr.fragment_offset;
+
+    if (last)
+        say(text, " fragment_offset spec %u fragment_offset last %u fragment_offset mask %u",
+            rte_be_to_cpu_16(spec->hdr.fragment_offset),
+            rte_be_to_cpu_16(last->hdr.fragment_offset), rte_be_to_cpu_16(bits));
+    else
+        say_be16(text, "fragment_offset", spec->hdr.fragment_offset, bits);
+}
+
 static void say_ipv6(struct text *text, const struct rte_flow_item_ipv6 *spec,
                      const struct rte_flow_item_ipv6 *mask)
 {
@@ -84,9 +99,11 @@ static void say_ipv6(struct text *text, const struct rte_flow_item_ipv6 *spec,
     say_number(text, "has_frag_ext", spec->has_frag_ext, mask->has_frag_ext, 1);
 }
 
-static void say_item(struct text *text, enum rte_flow_item_type type, const union flow_item *spec,
-                     const union flow_item *mask)
+static void say_item(struct text *text, const struct rte_flow_item *item,
+                     const union flow_item *spec, const union flow_item *mask)
 {
+    enum rte_flow_item_type type = item->type;
+
     switch ((int)type) {
     case RTE_FLOW_ITEM_TYPE_REPRESENTED_PORT:
         say(text, "represented_port");
@@ -114,8 +131,7 @@ static void say_item(struct text *text, enum rte_flow_item_type type, const unio
                    UINT8_MAX);
         say_number(text, "ttl", spec->ipv4.hdr.time_to_live, mask->ipv4.hdr.time_to_live,
                    UINT8_MAX);
-        say_be16(text, "fragment_offset", spec->ipv4.hdr.fragment_offset,
-                 mask->ipv4.hdr.fragment_offset);
+        say_fragments(text, &spec->ipv4, item->last, &mask->ipv4);
         break;
     case RTE_FLOW_ITEM_TYPE_IPV6:
         say(text, "ipv6");
@@ -268,7 +284,7 @@ static int print(const struct flow *flow, char *buf, size_t size, bool effect)
         flow->attr.group, flow->attr.priority);
     for (unsigned i = 0; i < flow->n_items; i++) {
         say(&text, i ? " / " : " ");
-        say_item(&text, flow->items[i].type, &flow->spec[i], &flow->mask[i]);
+        say_item(&text, &flow->items[i], &flow->spec[i], &flow->mask[i]);
     }
     say(&text, " actions");
     for (unsigned i = 0; i < flow->n_actions; i++) {

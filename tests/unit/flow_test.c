@@ -369,21 +369,28 @@ static void test_lines(void **state)
     }
 }
 
-static void test_exceptions(void **state)
+static void expect_exceptions(enum flow_exceptions kind, const char *lines, unsigned n)
 {
     struct flow flow;
     const char *what;
     char name[32];
     unsigned no;
 
-    (void)state;
-    for (no = 0; flow_build_exception(FLOW_EXCEPTIONS_ALWAYS, no, 0, &flow, &what); no++) {
-        snprintf(name, sizeof(name), "exception%02u", no);
+    for (no = 0; flow_build_exception(kind, no, 0, &flow, &what); no++) {
+        snprintf(name, sizeof(name), "%s%02u", lines, no);
         compare_line(name, &flow);
         assert_int_equal(flow.attr.priority, 0);
         assert_int_equal(flow.attr.group, RULE_TABLE_GUARD);
     }
-    assert_int_equal(no, 19);
+    assert_int_equal(no, n);
+}
+
+static void test_exceptions(void **state)
+{
+    (void)state;
+    expect_exceptions(FLOW_EXCEPTIONS_ALWAYS, "exception", 20);
+    expect_exceptions(FLOW_EXCEPTIONS_FRAGMENTS, "fragment", 14);
+    expect_exceptions(FLOW_EXCEPTIONS_FRAGMENT_RANGE, "fragment_range", 1);
 }
 
 // A line that does not fit is cut and says how long it would have been, as snprintf does.

@@ -21,7 +21,7 @@
 #include "offload/engine.h"
 #include "tests/unit/offload_rate.h"
 
-#define EXCEPTIONS 19
+#define EXCEPTIONS 20
 #define QUEUE_SIZE 64
 
 struct rte_flow {

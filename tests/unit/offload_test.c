@@ -22,13 +22,14 @@
 
 // Ports of the NICs: ethdevs 0 to 9 are of the first, its proxy is 0; 10 to 19 of the second,
 // its proxy is 10. A port's number is its ethdev's plus 1.
-#define EXCEPTIONS 19
+#define EXCEPTIONS 20
 
 static struct fake_driver {
     unsigned n;            // rules in it
     unsigned n_calls;      // of create and destroy
     unsigned n_exceptions; // rules in it that leave packets to software
     unsigned room;         // for rules that are no exceptions; 0: enough
+    bool refuses_ranges;
     enum rte_flow_action_type refused_action;
     int refused_priority; // rte_flow's; -1: none
     bool no_proxy;
@@ -55,9 +56,13 @@ int __wrap_rte_flow_validate(uint16_t port, const struct rte_flow_attr *attr,
                              const struct rte_flow_item pattern[],
                              const struct rte_flow_action actions[], struct rte_flow_error *error)
 {
-    (void)pattern;
     assert_int_equal(port % 10, 0);
     assert_true(attr->transfer);
+    for (; pattern->type != RTE_FLOW_ITEM_TYPE_END; pattern++) {
+        if (driver.refuses_ranges && pattern->last)
+            return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST, pattern,
+                                      "no ranges");
+    }
     for (; actions->type != RTE_FLOW_ACTION_TYPE_END; actions++) {
         if (driver.refused_action && actions->type == driver.refused_action)
             return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ACTION, actions,
@@ -432,17 +437,28 @@ static struct rule dns(uint16_t priority)
 }
 
 // Of fragments such a rule in the NIC knows nothing: they are software's from then on.
-static void test_narrowed_rule(void **state)
+static void expect_fragments(unsigned n)
 {
     struct offload_rule *high, *low = add(pod(10, 0, 24, 3));
 
-    (void)state;
     assert_int_equal(driver.n_exceptions, EXCEPTIONS);
     high = add(dns(100));
     assert_true(offload_in_nic(high) && offload_in_nic(low));
-    assert_int_equal(driver.n_exceptions, EXCEPTIONS + 14);
+    assert_int_equal(driver.n_exceptions, EXCEPTIONS + n);
+    offload_remove(high);
+    high = add(dns(200)); // they are there
+    assert_int_equal(driver.n_exceptions, EXCEPTIONS + n);
     offload_remove(high);
     offload_remove(low);
+    assert_int_equal(driver.n, 0);
+}
+
+static void test_narrowed_rule(void **state)
+{
+    (void)state;
+    expect_fragments(1);
+    driver.refuses_ranges = true;
+    expect_fragments(14);
 }
 
 // The first of the operator's rules: the guard goes on to his table, and what he has no rule for
