@@ -9,7 +9,9 @@
 
 #include <rte_common.h>
 
-// What `without` can name, testpmd's words for items and actions.
+#define ITEM_WITH_LAST (-1) // any, with a range
+
+// What `without` can name, testpmd's words for items and actions, and for a range.
 static const struct part {
     const char *name;
     bool is_action;
@@ -31,6 +33,7 @@ static const struct part {
     ITEM("sctp", SCTP),
     ITEM("icmp", ICMP),
     ITEM("icmp6", ICMP6),
+    {"last", false, ITEM_WITH_LAST},
     ACTION("count", COUNT),
     ACTION("age", AGE),
     ACTION("set_mac_src", SET_MAC_SRC),
@@ -171,7 +174,8 @@ int esw_fault_capable(const struct esw_faults *faults, const struct rte_flow_ite
                       const struct rte_flow_action actions[], struct rte_flow_error *error)
 {
     for (; pattern->type != RTE_FLOW_ITEM_TYPE_END; pattern++) {
-        if (is_off(faults, false, (int)pattern->type))
+        if (is_off(faults, false, (int)pattern->type) ||
+            (pattern->last && is_off(faults, false, ITEM_WITH_LAST)))
             return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, pattern,
                                       "net_esw was told not to match this item");
     }

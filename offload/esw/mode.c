@@ -3,9 +3,11 @@
 #include "offload/esw/mode.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_ip.h>
 
 #include "offload/esw/esw.h"
 
@@ -106,11 +108,41 @@ struct layers {
     bool eth, vlan, ipv4, ipv6, l4;
 };
 
+// flow_dv_validate_item_ipv4: no fragment, or all of them by the range from 1 to more fragments and
+// the largest offset.
+static int check_sws_fragments(const struct rte_flow_item *item, struct rte_flow_error *error)
+{
+    const rte_be16_t all = RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK);
+    const struct rte_flow_item_ipv4 *spec = item->spec, *last = item->last, *mask = item->mask;
+
+    if (!spec || !mask || !(spec->hdr.fragment_offset & mask->hdr.fragment_offset))
+        return 0;
+    if ((mask->hdr.fragment_offset & all) != all)
+        return refuse(error, EINVAL, RTE_FLOW_ERROR_TYPE_ITEM_MASK, item,
+                      "must use full mask for fragment_offset");
+    if (!last)
+        return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item,
+                      "specified value not supported");
+    if ((spec->hdr.fragment_offset & mask->hdr.fragment_offset) != RTE_BE16(1) ||
+        (last->hdr.fragment_offset & mask->hdr.fragment_offset) != all)
+        return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST, last,
+                      "specified range not supported");
+    return 0;
+}
+
+// mlx5_flow_validate_item_ipv6
+static bool is_extension_header(uint8_t proto)
+{
+    return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_FRAGMENT ||
+           proto == IPPROTO_ESP || proto == IPPROTO_AH || proto == IPPROTO_DSTOPTS;
+}
+
 static int check_sws_items(const struct rte_flow_item *item, struct layers *layers,
                            struct rte_flow_error *error)
 {
     for (; item->type != RTE_FLOW_ITEM_TYPE_END; item++) {
-        const struct rte_flow_item_ipv4 *spec = item->spec, *mask = item->mask;
+        const struct rte_flow_item_ipv6 *spec = item->spec, *mask = item->mask;
+        int ret = 0;
 
         layers->eth |= item->type == RTE_FLOW_ITEM_TYPE_ETH;
         layers->vlan |= item->type == RTE_FLOW_ITEM_TYPE_VLAN;
@@ -120,11 +152,14 @@ static int check_sws_items(const struct rte_flow_item *item, struct layers *laye
         // flow_dv_validate() has no case for it; nor has the guide's table of items.
         if (item->type == RTE_FLOW_ITEM_TYPE_SCTP)
             return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item, "SCTP is not matched");
-        // flow_dv_validate_item_ipv4: other values than 0 only as certain ranges.
-        if (item->type == RTE_FLOW_ITEM_TYPE_IPV4 && spec && mask &&
-            (spec->hdr.fragment_offset & mask->hdr.fragment_offset))
-            return refuse(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_SPEC, item,
-                          "fragments are not matched like this");
+        if (item->type == RTE_FLOW_ITEM_TYPE_IPV4)
+            ret = check_sws_fragments(item, error);
+        else if (item->type == RTE_FLOW_ITEM_TYPE_IPV6 && spec && mask &&
+                 mask->hdr.proto == UINT8_MAX && is_extension_header(spec->hdr.proto))
+            ret = refuse(error, EINVAL, RTE_FLOW_ERROR_TYPE_ITEM, item,
+                         "IPv6 proto (next header) should not be set as extension header");
+        if (ret)
+            return ret;
     }
     return 0;
 }
@@ -418,6 +453,34 @@ void esw_mode_give_counter(struct esw *esw, const struct rte_flow *flow)
 bool esw_mode_spec_as_given(const struct esw *esw)
 {
     return esw->mode == ESW_MODE_MLX5_HWS;
+}
+
+// mlx5_flow_item_acceptable: items have no ranges, but that of IPv4 may (MLX5_ITEM_RANGE_ACCEPTED),
+// of which only fragment_offset is looked at, by flow_dv_validate_item_ipv4.
+int esw_mode_check_last(const struct esw *esw, const struct rte_flow_item *item, const void *spec,
+                        const void *last, size_t size, struct rte_flow_error *error)
+{
+    if (esw->mode != ESW_MODE_MLX5_SWS || !item->last || item->type == RTE_FLOW_ITEM_TYPE_IPV4 ||
+        !memcmp(spec, last, size))
+        return 0;
+    return refuse(error, EINVAL, RTE_FLOW_ERROR_TYPE_ITEM, item, "range is not valid");
+}
+
+// The same place. Hardware steering does not come here with one: neither flow_hw_pattern_validate
+// nor mlx5dr_definer.c reads it.
+bool esw_mode_ignores_last(const struct esw *esw)
+{
+    return esw->mode == ESW_MODE_MLX5_SWS;
+}
+
+// flow_dv_translate_item_ipv4: the NIC has one bit for all fragments.
+// mlx5dr_definer_conv_item_ipv4: where the mask is of the flag and all of the offset, that bit is
+// taken.
+bool esw_mode_asks_if_fragment(const struct esw *esw, rte_be16_t mask)
+{
+    return (esw->mode == ESW_MODE_MLX5_SWS && mask) ||
+           (esw->mode == ESW_MODE_MLX5_HWS &&
+            mask == RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK));
 }
 
 // mlx5_dev_stop flushes them; RTE_ETH_DEV_CAPA_FLOW_RULE_KEEP is not advertised.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_flow.h>
@@ -58,5 +59,13 @@ int esw_mode_take_counter(struct esw_port *port, const struct rte_flow *flow,
 void esw_mode_give_counter(struct esw *esw, const struct rte_flow *flow);
 // Does a spec count with the bits outside its mask, so that the rule never hits?
 bool esw_mode_spec_as_given(const struct esw *esw);
+// Whether an item's range is taken: of its spec and last after its mask, so many bytes each.
+int esw_mode_check_last(const struct esw *esw, const struct rte_flow_item *item, const void *spec,
+                        const void *last, size_t size, struct rte_flow_error *error);
+// Is a last that was let pass not looked at?
+bool esw_mode_ignores_last(const struct esw *esw);
+// Does a fragment_offset with this mask ask only whether the packet is a fragment, and if its spec
+// after the mask is not 0, say that it is?
+bool esw_mode_asks_if_fragment(const struct esw *esw, rte_be16_t mask);
 // Are an ethdev's rules gone when it stops?
 bool esw_mode_stop_ends_rules(const struct esw *esw);

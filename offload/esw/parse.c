@@ -24,22 +24,78 @@ struct context {
     const struct esw_port *port;
     struct esw_program *program;
     bool has_port; // an item said where packets come from
-    // Of the item at hand, spec ANDed with mask: OVS gives specs with more bits. (Where the mode
-    // has it so, they are left, and no packet ever has them.)
-    union item spec, mask;
+    // Of the item at hand, spec and last ANDed with mask: OVS gives specs with more bits. (Where
+    // the mode has it so, they are left in the spec, and no packet ever has them.)
+    union item spec, last, mask;
+    const char *no_range; // why a field's range is not possible, or NULL
 };
 
+// One value of a field, or more? rte_flow.h has it so: a last of 0 says nothing.
+static bool is_range(const uint8_t *spec, const uint8_t *last, size_t size)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < size; i++)
+        any |= last[i];
+    return any && memcmp(spec, last, size) != 0;
+}
+
+static uint16_t number(const uint8_t *field, size_t size)
+{
+    return (uint16_t)(size == 1 ? field[0] : field[0] << 8 | field[1]);
+}
+
+static void add_range(struct context *context, const struct esw_range *range)
+{
+    if (range->last < range->first)
+        context->no_range = "net_esw does not match a range whose last is below its spec";
+    else if (context->program->n_ranges == ESW_RANGES_MAX)
+        context->no_range = "net_esw matches no more than four ranges";
+    else
+        context->program->ranges[context->program->n_ranges++] = *range;
+}
+
 // Moves a field of the item into the key; what is left in the mask at the end is unknown to us.
+// `no_range`: said of ranges of a field that is no number.
+static void take(struct context *context, size_t item_offset, size_t key_offset, size_t size,
+                 const char *no_range)
+{
+    uint8_t *spec = (uint8_t *)&context->spec + item_offset;
+    uint8_t *last = (uint8_t *)&context->last + item_offset;
+    uint8_t *mask = (uint8_t *)&context->mask + item_offset;
+
+    if (!is_range(spec, last, size)) {
+        memcpy((uint8_t *)&context->program->key + key_offset, spec, size);
+        memcpy((uint8_t *)&context->program->mask + key_offset, mask, size);
+    } else if (size > sizeof(uint16_t)) {
+        context->no_range = no_range;
+    } else {
+        add_range(context, &(struct esw_range){.offset = (uint16_t)key_offset,
+                                               .size = (uint16_t)size,
+                                               .first = number(spec, size),
+                                               .last = number(last, size),
+                                               .mask = number(mask, size)});
+    }
+    memset(mask, 0, size);
+}
+
+#define NO_RANGE(item_field) "net_esw does not match ranges of " #item_field
+
 #define TAKE(context, item_field, key_field)                                                       \
     do {                                                                                           \
         static_assert(sizeof((context)->spec.item_field) <=                                        \
                           sizeof((context)->program->key.key_field),                               \
                       "the key has room");                                                         \
-        memcpy(&(context)->program->key.key_field, &(context)->spec.item_field,                    \
-               sizeof((context)->spec.item_field));                                                \
-        memcpy(&(context)->program->mask.key_field, &(context)->mask.item_field,                   \
-               sizeof((context)->mask.item_field));                                                \
-        memset(&(context)->mask.item_field, 0, sizeof((context)->mask.item_field));                \
+        take(context, offsetof(union item, item_field), offsetof(struct esw_key, key_field),       \
+             sizeof((context)->spec.item_field), NO_RANGE(item_field));                            \
+    } while (0)
+
+// For fields that are taken otherwise.
+#define REFUSE_RANGE(context, item_field)                                                          \
+    do {                                                                                           \
+        if ((context)->last.item_field &&                                                          \
+            (context)->last.item_field != (context)->spec.item_field)                              \
+            (context)->no_range = NO_RANGE(item_field);                                            \
     } while (0)
 
 static void require(struct context *context, size_t offset, uint8_t value)
@@ -55,6 +111,7 @@ static int take_port(struct context *context, bool from_app)
 {
     const struct esw_port *in;
 
+    REFUSE_RANGE(context, ethdev.port_id);
     context->has_port = true;
     context->program->key.from_app = from_app;
     context->program->from_app = from_app;
@@ -76,6 +133,7 @@ static void take_eth(struct context *context)
     TAKE(context, eth.hdr.dst_addr, eth_dst);
     TAKE(context, eth.hdr.src_addr, eth_src);
     TAKE(context, eth.hdr.ether_type, eth_type);
+    REFUSE_RANGE(context, eth.has_vlan);
     if (context->mask.eth.has_vlan)
         REQUIRE(context, has_vlan, (uint8_t)context->spec.eth.has_vlan);
     context->mask.eth.has_vlan = 0;
@@ -90,6 +148,8 @@ static void take_vlan(struct context *context)
     context->mask.vlan.has_more_vlan = 0;
 }
 
+#define FRAGMENT RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)
+
 static void take_ipv4(struct context *context)
 {
     REQUIRE(context, l3, 4);
@@ -98,6 +158,13 @@ static void take_ipv4(struct context *context)
     TAKE(context, ipv4.hdr.next_proto_id, ip_proto);
     TAKE(context, ipv4.hdr.type_of_service, ip_tos);
     TAKE(context, ipv4.hdr.time_to_live, ip_ttl);
+    if (esw_mode_asks_if_fragment(context->port->esw, context->mask.ipv4.hdr.fragment_offset)) {
+        bool is = context->spec.ipv4.hdr.fragment_offset != 0;
+
+        context->spec.ipv4.hdr.fragment_offset = is ? RTE_BE16(1) : 0;
+        context->last.ipv4.hdr.fragment_offset = is ? FRAGMENT : 0;
+        context->mask.ipv4.hdr.fragment_offset = FRAGMENT;
+    }
     TAKE(context, ipv4.hdr.fragment_offset, fragment_offset);
 }
 
@@ -110,6 +177,8 @@ static void take_ipv6(struct context *context)
     TAKE(context, ipv6.hdr.dst_addr, ip_dst);
     TAKE(context, ipv6.hdr.proto, ip_proto);
     TAKE(context, ipv6.hdr.hop_limits, ip_ttl);
+    REFUSE_RANGE(context, ipv6.hdr.vtc_flow);
+    REFUSE_RANGE(context, ipv6.has_frag_ext);
     key->ip_tos = (rte_be_to_cpu_32(context->spec.ipv6.hdr.vtc_flow) & RTE_IPV6_HDR_TC_MASK) >>
                   RTE_IPV6_HDR_TC_SHIFT;
     mask->ip_tos = (rte_be_to_cpu_32(context->mask.ipv6.hdr.vtc_flow) & RTE_IPV6_HDR_TC_MASK) >>
@@ -189,9 +258,11 @@ static const struct item_kind *kind_of(enum rte_flow_item_type type)
 static void load_item(struct context *context, const struct rte_flow_item *item,
                       const struct item_kind *kind)
 {
-    uint8_t *spec = (uint8_t *)&context->spec, *mask = (uint8_t *)&context->mask;
+    uint8_t *spec = (uint8_t *)&context->spec, *last = (uint8_t *)&context->last,
+            *mask = (uint8_t *)&context->mask;
 
     memset(&context->spec, 0, sizeof(context->spec));
+    memset(&context->last, 0, sizeof(context->last));
     memset(&context->mask, 0, sizeof(context->mask));
     if (!item->spec) // any packet that has the header
         return;
@@ -199,6 +270,10 @@ static void load_item(struct context *context, const struct rte_flow_item *item,
     memcpy(mask, item->mask ? item->mask : kind->mask, kind->size);
     for (size_t i = 0; i < kind->size && !esw_mode_spec_as_given(context->port->esw); i++)
         spec[i] &= mask[i];
+    if (!item->last)
+        return;
+    for (size_t i = 0; i < kind->size; i++)
+        last[i] = ((const uint8_t *)item->last)[i] & mask[i];
 }
 
 static bool mask_used_up(const struct context *context, const struct item_kind *kind)
@@ -221,14 +296,20 @@ static int parse_item(struct context *context, const struct rte_flow_item *item,
     if (!kind)
         return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item,
                                   "net_esw does not match this item");
-    if (item->last)
-        return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST, item,
-                                  "net_esw does not match ranges");
+    if (item->last && !item->spec)
+        return rte_flow_error_set(error, EINVAL, RTE_FLOW_ERROR_TYPE_ITEM_LAST, item,
+                                  "last without spec");
     if (kind->layer <= *layer)
         return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM, item,
                                   "items must be port, eth, vlan, ip, l4, one of each at most");
     *layer = kind->layer;
     load_item(context, item, kind);
+    ret = esw_mode_check_last(context->port->esw, item, &context->spec, &context->last, kind->size,
+                              error);
+    if (ret)
+        return ret;
+    if (esw_mode_ignores_last(context->port->esw))
+        memset(&context->last, 0, sizeof(context->last));
     switch (kind->layer) {
     case LAYER_PORT:
         ret = take_port(context, item->type == RTE_FLOW_ITEM_TYPE_PORT_REPRESENTOR);
@@ -252,6 +333,9 @@ static int parse_item(struct context *context, const struct rte_flow_item *item,
     if (ret)
         return rte_flow_error_set(error, -ret, RTE_FLOW_ERROR_TYPE_ITEM_SPEC, item,
                                   "the item's port is none of this e-switch");
+    if (context->no_range)
+        return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST, item,
+                                  context->no_range);
     if (!mask_used_up(context, kind))
         return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_MASK, item,
                                   "net_esw does not match all of the item's masked fields");

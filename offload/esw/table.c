@@ -45,6 +45,14 @@ static uint32_t hash_key(const struct esw_key *key, const struct esw_key *mask)
     return rte_jhash(masked, sizeof(masked), 0);
 }
 
+static bool in_range(const struct esw_range *range, const struct esw_key *key)
+{
+    const uint8_t *field = (const uint8_t *)key + range->offset;
+    unsigned value = (range->size == 1 ? field[0] : field[0] << 8 | field[1]) & range->mask;
+
+    return range->first <= value && value <= range->last;
+}
+
 static bool matches(const struct rte_flow *flow, const struct esw_key *key)
 {
     const word *k = (const word *)key;
@@ -55,7 +63,18 @@ static bool matches(const struct rte_flow *flow, const struct esw_key *key)
         if ((k[i] & mask[i]) != spec[i])
             return false;
     }
+    for (unsigned i = 0; i < flow->program.n_ranges; i++) {
+        if (!in_range(&flow->program.ranges[i], key))
+            return false;
+    }
     return true;
+}
+
+// Do they match the same packets? Of two whose mask is the same.
+static bool match_alike(const struct esw_program *a, const struct esw_program *b)
+{
+    return !memcmp(&a->key, &b->key, sizeof(a->key)) &&
+           !memcmp(a->ranges, b->ranges, sizeof(a->ranges));
 }
 
 // The one of two rules, both of which match, that wins.
@@ -208,7 +227,7 @@ int esw_table_add(struct esw_table *table, struct rte_flow *flow)
     flow->hash = hash_key(&program->key, &program->mask);
     for (other = tuple->buckets[flow->hash & (tuple->size - 1)]; other; other = other->chain) {
         if (table->duplicates == ESW_DUPLICATES_REFUSED &&
-            other->program.priority == program->priority && matches(other, &program->key))
+            other->program.priority == program->priority && match_alike(&other->program, program))
             return -EEXIST;
     }
     if (tuple->n >= tuple->size)

@@ -77,11 +77,22 @@ struct rte_flow_action_handle {
 };
 TAILQ_HEAD(esw_handles, rte_flow_action_handle);
 
+// A field of the key that is to be between two values, after its mask. A field of two bytes is in
+// network byte order, these are numbers.
+struct esw_range {
+    uint16_t offset, size; // of the field
+    uint16_t first, last, mask;
+};
+
+#define ESW_RANGES_MAX 4
+
 // What a rule matches and does; made by parse.c.
 struct esw_program {
     uint32_t group, priority;
     struct esw_key key, mask; // key has no bit outside mask
-    bool from_app;            // matches what an ethdev sends
+    unsigned n_ranges;        // of fields that are not in mask
+    struct esw_range ranges[ESW_RANGES_MAX];
+    bool from_app; // matches what an ethdev sends
     bool count, age;
     uint32_t age_timeout; // seconds
     void *age_context;

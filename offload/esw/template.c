@@ -59,6 +59,20 @@ static void combine_items(const struct rte_flow_pattern_template *pattern,
     }
 }
 
+// What a template says beside its masks: nothing in mlx5, whose hardware steering does not read it
+// (flow_hw_pattern_validate, mlx5dr_definer.c).
+static int check_last(const struct esw_port *port, const struct rte_flow_pattern_template *pattern,
+                      struct rte_flow_error *error)
+{
+    for (unsigned i = 0; i < pattern->n && port->esw->mode == ESW_MODE_IDEAL; i++) {
+        if (pattern->items[i].last)
+            return rte_flow_error_set(error, ENOTSUP, RTE_FLOW_ERROR_TYPE_ITEM_LAST,
+                                      &pattern->items[i],
+                                      "net_esw does not match ranges by templates");
+    }
+    return 0;
+}
+
 // Can rules be made by it? A spec of zeros has no bit outside any mask; ports are known only with
 // the rule.
 static int check_pattern(const struct esw_port *port,
@@ -109,6 +123,8 @@ esw_pattern_template_create(struct rte_eth_dev *dev,
         ret = esw_mode_check_pattern(port, made->items, error);
     if (ret == 0)
         ret = esw_fault_capable(&port->esw->faults, made->items, &no_action, error);
+    if (ret == 0)
+        ret = check_last(port, made, error);
     if (ret == 0)
         ret = check_pattern(port, made, error);
     if (ret == 0)
