@@ -72,8 +72,13 @@ counter() { # MODE NAME
 	sed -n "s/^$2: \([0-9]*\)\$/\1/p" "$dir/$1.log"
 }
 
-check_program() { # NAME MODE NUMBER
-	local name=$1 mode=$2 number=$3
+# Ten pings of three fragments each, which a rule leaves to the program, where nobody forwards.
+send_fragments() {
+	! ip netns exec "${p}a" ping -q -c 10 -i 0.1 -s 4000 -W 1 10.1.10.6
+}
+
+check_program() { # NAME MODE NUMBER FRAGMENTS
+	local name=$1 mode=$2 number=$3 fragments=$4
 	mkfifo "$dir/$mode.in"
 	exec 5<>"$dir/$mode.in"
 	check "$mode: testpmd starts" start "$number" "$mode"
@@ -83,16 +88,19 @@ check_program() { # NAME MODE NUMBER
 	echo "set verbose 7" >&5 # so that the last line's end is seen
 	check "$mode: testpmd has taken all lines" wait_until 60 grep -q "Change verbose level from .* to 7" "$dir/$mode.log"
 	check "$mode: 1,000 packets from pod to pod and back" ping_through
+	[ "$fragments" = 0 ] || check "$mode: fragments do not take that way" send_fragments
 	check "$mode: testpmd ends" finish "$mode"
 	check_equal "$mode: lines that testpmd or the NIC refused" \
 		"$(grep -c 'Bad arguments\|Caught PMD error' "$dir/$mode.log")" 0
+	[ "$fragments" = 0 ] || check_at_least "$mode: the first pod's fragments came to the program" \
+		"$(counter "$mode" esw_to_app_packets)" "$fragments"
 	check_at_most "$mode: packets of the first pod that came to the program" \
-		"$(counter "$mode" esw_to_app_packets)" 20 # neighbour and router solicitations
+		"$(counter "$mode" esw_to_app_packets)" $((20 + fragments)) # neighbour and router solicitations
 }
 
-check_program sws mlx5-sws 93
+check_program sws mlx5-sws 93 30
 check_equal "mlx5-sws: rules made" "$(grep -c 'Flow rule #[0-9]* created' "$dir/mlx5-sws.log")" "$(wc -l <"$dir/sws")"
-check_program hws mlx5-hws 94
+check_program hws mlx5-hws 94 0
 check "mlx5-hws: all four rules went in" grep -q 'pulled 4 operations (0 failed, 4 succeeded)' "$dir/mlx5-hws.log"
 trap - EXIT INT TERM
 clean

@@ -200,4 +200,23 @@ check "pod to pod, nothing was attached again" wait_until 60 ns a ping -c 1 -W 1
 before=$(software_packets)
 check "1,000 packets each way, none lost" flood 10.1.10.6
 check_at_most "of these through software" $(($(software_packets) - before)) 2
+
+# A NIC that is as mlx5 with software steering: rules with ports are in it, fragments are software's.
+stop_process "$dir/daemon.pid"
+rm -f "$dir/state.db"
+for name in a b; do ns $name ip link del eth0; done # VFs that stayed
+check "the daemon starts with the manners of mlx5" daemon auto ,mode=mlx5-sws
+check "two pods are attached" make_pods
+check "their 8 rules are in the NIC" wait_until 60 eval '[ "$(rules)" = 8 ]'
+if command -v ovs-ofctl >/dev/null && [ -S "$of" ]; then
+	check "an operator's rule with a port" ovs-ofctl -O OpenFlow13 add-flow "$of" "priority=10,udp,tp_dst=9,actions=drop"
+	check "is in the NIC" wait_until 60 in_nic 1
+	check "which takes fragments as a range" eval \
+		"ctl --json offload capabilities | jq -e '.. | objects | select(.name? == \"fragment_range\") | .has'"
+fi
+check "pod to pod" wait_until 60 ns a ping -c 1 -W 1 10.1.10.6
+before=$(software_packets)
+check "1,000 packets each way, none lost" flood 10.1.10.6
+check_at_most "of these through software" $(($(software_packets) - before)) 2
+check "fragments arrive" ns a ping -c 3 -i 0.1 -W 20 -s 4000 10.1.10.6
 end
