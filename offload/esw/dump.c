@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "offload/esw/esw.h"
+#include "offload/esw/line.h"
 
 static const struct esw_range *range_of(const struct esw_program *program, size_t offset)
 {
@@ -24,7 +25,7 @@ static unsigned number(const void *base, size_t offset, size_t size)
 }
 
 // A field of the key that is a number of one or two bytes.
-static void say_number(FILE *file, const char *name, const struct esw_program *program,
+static void say_number(struct esw_line *line, const char *name, const struct esw_program *program,
                        size_t offset, size_t size)
 {
     unsigned spec = number(&program->key, offset, size);
@@ -32,63 +33,71 @@ static void say_number(FILE *file, const char *name, const struct esw_program *p
     const struct esw_range *range = range_of(program, offset);
 
     if (range)
-        fprintf(file, " %s spec %u %s last %u %s mask %u", name, range->first, name, range->last,
-                name, range->mask);
+        esw_line_say(line, " %s spec %u %s last %u %s mask %u", name, range->first, name,
+                     range->last, name, range->mask);
     else if (mask == (size == 1 ? UINT8_MAX : UINT16_MAX))
-        fprintf(file, " %s is %u", name, spec);
+        esw_line_say(line, " %s is %u", name, spec);
     else if (mask)
-        fprintf(file, " %s spec %u %s mask %u", name, spec, name, mask);
+        esw_line_say(line, " %s spec %u %s mask %u", name, spec, name, mask);
 }
 
-#define SAY(file, name, program, field)                                                            \
-    say_number(file, name, program, offsetof(struct esw_key, field), sizeof((program)->key.field))
+#define SAY(line, name, program, field)                                                            \
+    say_number(line, name, program, offsetof(struct esw_key, field), sizeof((program)->key.field))
 
-static void say_mac(FILE *file, const char *name, const struct rte_ether_addr *spec,
+static void say_mac(struct esw_line *line, const char *name, const struct rte_ether_addr *spec,
                     const struct rte_ether_addr *mask)
 {
-    char of_spec[RTE_ETHER_ADDR_FMT_SIZE], of_mask[RTE_ETHER_ADDR_FMT_SIZE];
-
-    rte_ether_format_addr(of_spec, sizeof(of_spec), spec);
-    rte_ether_format_addr(of_mask, sizeof(of_mask), mask);
     if (rte_is_broadcast_ether_addr(mask))
-        fprintf(file, " %s is %s", name, of_spec);
+        esw_line_say(line, " %s is " RTE_ETHER_ADDR_PRT_FMT, name, RTE_ETHER_ADDR_BYTES(spec));
     else if (!rte_is_zero_ether_addr(mask))
-        fprintf(file, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+        esw_line_say(line, " %s spec " RTE_ETHER_ADDR_PRT_FMT " %s mask " RTE_ETHER_ADDR_PRT_FMT,
+                     name, RTE_ETHER_ADDR_BYTES(spec), name, RTE_ETHER_ADDR_BYTES(mask));
 }
 
-static void say_ip(FILE *file, int family, const char *name, const uint8_t *spec,
+static void say_address(struct esw_line *line, int family, const uint8_t *address)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    if (family == AF_INET)
+        esw_line_say(line, "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
+    else
+        esw_line_say(line, "%s", inet_ntop(family, address, text, sizeof(text)));
+}
+
+static void say_ip(struct esw_line *line, int family, const char *name, const uint8_t *spec,
                    const uint8_t *mask)
 {
     static const uint8_t ones[16] = {255, 255, 255, 255, 255, 255, 255, 255,
                                      255, 255, 255, 255, 255, 255, 255, 255};
     static const uint8_t zeros[16];
     size_t size = family == AF_INET ? 4 : 16;
-    char of_spec[INET6_ADDRSTRLEN], of_mask[INET6_ADDRSTRLEN];
 
-    inet_ntop(family, spec, of_spec, sizeof(of_spec));
-    inet_ntop(family, mask, of_mask, sizeof(of_mask));
-    if (!memcmp(mask, ones, size))
-        fprintf(file, " %s is %s", name, of_spec);
-    else if (memcmp(mask, zeros, size))
-        fprintf(file, " %s spec %s %s mask %s", name, of_spec, name, of_mask);
+    if (!memcmp(mask, zeros, size))
+        return;
+    esw_line_say(line, " %s %s ", name, memcmp(mask, ones, size) ? "spec" : "is");
+    say_address(line, family, spec);
+    if (memcmp(mask, ones, size)) {
+        esw_line_say(line, " %s mask ", name);
+        say_address(line, family, mask);
+    }
 }
 
-static void say_l3(FILE *file, const struct esw_program *program)
+static void say_l3(struct esw_line *line, const struct esw_program *program)
 {
     const struct esw_key *key = &program->key, *mask = &program->mask;
     bool v4 = key->l3 == 4;
 
-    fprintf(file, " / ipv%u", key->l3);
-    say_ip(file, v4 ? AF_INET : AF_INET6, "src", key->ip_src, mask->ip_src);
-    say_ip(file, v4 ? AF_INET : AF_INET6, "dst", key->ip_dst, mask->ip_dst);
-    SAY(file, v4 ? "tos" : "tc", program, ip_tos);
-    SAY(file, "proto", program, ip_proto);
-    SAY(file, v4 ? "ttl" : "hop", program, ip_ttl);
-    SAY(file, "fragment_offset", program, fragment_offset);
-    SAY(file, "has_frag_ext", program, has_frag_ext);
+    esw_line_say(line, " / ipv%u", key->l3);
+    say_ip(line, v4 ? AF_INET : AF_INET6, "src", key->ip_src, mask->ip_src);
+    say_ip(line, v4 ? AF_INET : AF_INET6, "dst", key->ip_dst, mask->ip_dst);
+    SAY(line, v4 ? "tos" : "tc", program, ip_tos);
+    SAY(line, "proto", program, ip_proto);
+    SAY(line, v4 ? "ttl" : "hop", program, ip_ttl);
+    SAY(line, "fragment_offset", program, fragment_offset);
+    SAY(line, "has_frag_ext", program, has_frag_ext);
 }
 
-static void say_l4(FILE *file, const struct esw_program *program)
+static void say_l4(struct esw_line *line, const struct esw_program *program)
 {
     uint8_t l4 = program->key.l4;
     const char *name = l4 == IPPROTO_TCP    ? "tcp"
@@ -97,15 +106,16 @@ static void say_l4(FILE *file, const struct esw_program *program)
                        : l4 == IPPROTO_ICMP ? "icmp"
                                             : "icmp6";
 
-    fprintf(file, " / %s", name);
-    SAY(file, "src", program, l4_src);
-    SAY(file, "dst", program, l4_dst);
-    SAY(file, "flags", program, tcp_flags);
-    SAY(file, "type", program, icmp_type);
-    SAY(file, "code", program, icmp_code);
+    esw_line_say(line, " / %s", name);
+    SAY(line, "src", program, l4_src);
+    SAY(line, "dst", program, l4_dst);
+    SAY(line, "flags", program, tcp_flags);
+    SAY(line, "type", program, icmp_type);
+    SAY(line, "code", program, icmp_code);
 }
 
-static void say_pattern(FILE *file, const struct esw *esw, const struct esw_program *program)
+static void say_pattern(struct esw_line *line, const struct esw *esw,
+                        const struct esw_program *program)
 {
     const struct esw_key *key = &program->key, *mask = &program->mask;
     bool vlan = mask->vlan_tci || mask->inner_type ||
@@ -113,91 +123,90 @@ static void say_pattern(FILE *file, const struct esw *esw, const struct esw_prog
                 range_of(program, offsetof(struct esw_key, inner_type));
 
     if (mask->in_port)
-        fprintf(file, " %s %s is %u /", program->from_app ? "port_representor" : "represented_port",
-                program->from_app ? "port_id" : "ethdev_port_id",
-                esw->ports[key->in_port - 1].port_id);
+        esw_line_say(
+            line, " %s %s is %u /", program->from_app ? "port_representor" : "represented_port",
+            program->from_app ? "port_id" : "ethdev_port_id", esw->ports[key->in_port - 1].port_id);
     else if (program->from_app)
-        fprintf(file, " port_representor /");
-    fprintf(file, " eth");
-    say_mac(file, "dst", &key->eth_dst, &mask->eth_dst);
-    say_mac(file, "src", &key->eth_src, &mask->eth_src);
-    SAY(file, "type", program, eth_type);
-    SAY(file, "has_vlan", program, has_vlan);
+        esw_line_say(line, " port_representor /");
+    esw_line_say(line, " eth");
+    say_mac(line, "dst", &key->eth_dst, &mask->eth_dst);
+    say_mac(line, "src", &key->eth_src, &mask->eth_src);
+    SAY(line, "type", program, eth_type);
+    SAY(line, "has_vlan", program, has_vlan);
     if (vlan) {
-        fprintf(file, " / vlan");
-        SAY(file, "tci", program, vlan_tci);
-        SAY(file, "inner_type", program, inner_type);
+        esw_line_say(line, " / vlan");
+        SAY(line, "tci", program, vlan_tci);
+        SAY(line, "inner_type", program, inner_type);
     }
     if (mask->l3)
-        say_l3(file, program);
+        say_l3(line, program);
     if (mask->l4)
-        say_l4(file, program);
-    fprintf(file, " / end");
+        say_l4(line, program);
+    esw_line_say(line, " / end");
 }
 
-static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
+static void say_op(struct esw_line *line, const struct esw *esw, const struct esw_op *op)
 {
-    char mac[RTE_ETHER_ADDR_FMT_SIZE], ip[INET6_ADDRSTRLEN];
-
     switch (op->type) {
     case ESW_OP_SET_ETH_SRC:
     case ESW_OP_SET_ETH_DST:
-        rte_ether_format_addr(mac, sizeof(mac), &op->mac);
-        fprintf(file, " set_mac_%s mac_addr %s /", op->type == ESW_OP_SET_ETH_SRC ? "src" : "dst",
-                mac);
+        esw_line_say(line, " set_mac_%s mac_addr " RTE_ETHER_ADDR_PRT_FMT " /",
+                     op->type == ESW_OP_SET_ETH_SRC ? "src" : "dst",
+                     RTE_ETHER_ADDR_BYTES(&op->mac));
         break;
     case ESW_OP_ADD_TTL:
         if (op->number == UINT8_MAX)
-            fprintf(file, " dec_ttl /");
+            esw_line_say(line, " dec_ttl /");
         else
-            fprintf(
-                file,
+            esw_line_say(
+                line,
                 " modify_field op add dst_type ipv4_ttl src_type value src_value %02x width 8 /",
                 op->number);
         break;
     case ESW_OP_SET_TTL:
-        fprintf(file, " set_ttl ttl_value %u /", op->number);
+        esw_line_say(line, " set_ttl ttl_value %u /", op->number);
         break;
     case ESW_OP_SET_TOS: // DSCP, as net_esw sets nothing else of it
-        fprintf(file, " set_ipv%u_dscp dscp_value %u /", op->only_l3, op->byte.value >> 2);
+        esw_line_say(line, " set_ipv%u_dscp dscp_value %u /", op->only_l3, op->byte.value >> 2);
         break;
     case ESW_OP_SET_IP_SRC:
     case ESW_OP_SET_IP_DST:
-        inet_ntop(op->only_l3 == 4 ? AF_INET : AF_INET6, op->ip, ip, sizeof(ip));
-        fprintf(file, " set_ipv%u_%s ipv%u_addr %s /", op->only_l3,
-                op->type == ESW_OP_SET_IP_SRC ? "src" : "dst", op->only_l3, ip);
+        esw_line_say(line, " set_ipv%u_%s ipv%u_addr ", op->only_l3,
+                     op->type == ESW_OP_SET_IP_SRC ? "src" : "dst", op->only_l3);
+        say_address(line, op->only_l3 == 4 ? AF_INET : AF_INET6, op->ip);
+        esw_line_say(line, " /");
         break;
     case ESW_OP_SET_L4_SRC:
     case ESW_OP_SET_L4_DST:
-        fprintf(file, " set_tp_%s port %u /", op->type == ESW_OP_SET_L4_SRC ? "src" : "dst",
-                rte_be_to_cpu_16(op->l4));
+        esw_line_say(line, " set_tp_%s port %u /", op->type == ESW_OP_SET_L4_SRC ? "src" : "dst",
+                     rte_be_to_cpu_16(op->l4));
         break;
     case ESW_OP_PUSH_VLAN:
-        fprintf(file, " of_push_vlan ethertype %u /", rte_be_to_cpu_16(op->tpid));
+        esw_line_say(line, " of_push_vlan ethertype %u /", rte_be_to_cpu_16(op->tpid));
         break;
     case ESW_OP_SET_VLAN_VID:
-        fprintf(file, " of_set_vlan_vid vlan_vid %u /", rte_be_to_cpu_16(op->tci));
+        esw_line_say(line, " of_set_vlan_vid vlan_vid %u /", rte_be_to_cpu_16(op->tci));
         break;
     case ESW_OP_SET_VLAN_PCP:
-        fprintf(file, " of_set_vlan_pcp vlan_pcp %u /", rte_be_to_cpu_16(op->tci) >> 13);
+        esw_line_say(line, " of_set_vlan_pcp vlan_pcp %u /", rte_be_to_cpu_16(op->tci) >> 13);
         break;
     case ESW_OP_POP_VLAN:
-        fprintf(file, " of_pop_vlan /");
+        esw_line_say(line, " of_pop_vlan /");
         break;
     case ESW_OP_METER:
-        fprintf(file, " meter mtr_id %u /", op->number);
+        esw_line_say(line, " meter mtr_id %u /", op->number);
         break;
     case ESW_OP_TO_WIRE_OR_VF:
-        fprintf(file, " represented_port ethdev_port_id %u /", esw->ports[op->port].port_id);
+        esw_line_say(line, " represented_port ethdev_port_id %u /", esw->ports[op->port].port_id);
         break;
     case ESW_OP_TO_APP:
-        fprintf(file, " port_representor port_id %u /", esw->ports[op->port].port_id);
+        esw_line_say(line, " port_representor port_id %u /", esw->ports[op->port].port_id);
         break;
     case ESW_OP_JUMP:
-        fprintf(file, " jump group %u /", op->number);
+        esw_line_say(line, " jump group %u /", op->number);
         break;
     case ESW_OP_DROP:
-        fprintf(file, " drop /");
+        esw_line_say(line, " drop /");
         break;
     }
 }
@@ -205,17 +214,21 @@ static void say_op(FILE *file, const struct esw *esw, const struct esw_op *op)
 void esw_dump_flow(FILE *file, const struct esw *esw, const struct rte_flow *flow)
 {
     const struct esw_program *program = &flow->program;
+    struct esw_line line;
 
-    fprintf(file, "flow create %u group %u priority %u transfer pattern",
-            esw->ports[flow->owner].port_id, program->group, program->priority);
-    say_pattern(file, esw, program);
-    fprintf(file, " actions");
+    line.file = file;
+    line.len = 0;
+    esw_line_say(&line, "flow create %u group %u priority %u transfer pattern",
+                 esw->ports[flow->owner].port_id, program->group, program->priority);
+    say_pattern(&line, esw, program);
+    esw_line_say(&line, " actions");
     if (program->count)
-        fprintf(file, " count /");
+        esw_line_say(&line, " count /");
     if (program->age)
-        fprintf(file, " age timeout %u /", program->age_timeout);
+        esw_line_say(&line, " age timeout %u /", program->age_timeout);
     for (unsigned i = 0; i < program->n_ops; i++)
-        say_op(file, esw, &program->ops[i]);
-    fprintf(file, " end # packets %" PRIu64 " bytes %" PRIu64 "\n", flow->counter.hits,
-            flow->counter.bytes);
+        say_op(&line, esw, &program->ops[i]);
+    esw_line_say(&line, " end # packets %" PRIu64 " bytes %" PRIu64 "\n", flow->counter.hits,
+                 flow->counter.bytes);
+    esw_line_end(&line);
 }
