@@ -115,40 +115,41 @@ static int set_without(struct esw_faults *faults, const char *value)
     return 0;
 }
 
+static const struct number *find_number(const char *name)
+{
+    for (unsigned i = 0; i < RTE_DIM(numbers); i++) {
+        if (!strcmp(numbers[i].name, name))
+            return &numbers[i];
+    }
+    return NULL;
+}
+
 bool esw_fault_max(const char *name, uint32_t *max)
 {
-    *max = UINT32_MAX;
-    for (unsigned i = 0; i < RTE_DIM(numbers); i++) {
-        if (!strcmp(numbers[i].name, name)) {
-            *max = numbers[i].max;
-            return true;
-        }
-    }
-    return !strcmp(name, "seed");
+    const struct number *number = find_number(name);
+
+    *max = number ? number->max : UINT32_MAX;
+    return number || !strcmp(name, "seed");
 }
 
 int esw_fault_set(struct esw_faults *faults, const char *name, const char *value)
 {
-    uint32_t number;
+    const struct number *number = find_number(name);
+    uint32_t n, max;
 
-    for (unsigned i = 0; i < RTE_DIM(numbers); i++) {
-        if (strcmp(numbers[i].name, name))
-            continue;
-        if (!number_of(value, numbers[i].max, &number))
-            return -EINVAL;
-        memcpy((char *)faults + numbers[i].offset, &number, sizeof(number));
-        faults->n_creates = 0;
-        return 0;
-    }
     if (!strcmp(name, "without"))
         return set_without(faults, value);
-    if (!strcmp(name, "seed")) {
-        if (!number_of(value, UINT32_MAX, &number))
-            return -EINVAL;
-        faults->random = number;
+    if (!esw_fault_max(name, &max))
+        return -ENOENT;
+    if (!number_of(value, max, &n))
+        return -EINVAL;
+    if (!number) {
+        faults->random = n; // its seed
         return 0;
     }
-    return -ENOENT;
+    memcpy((char *)faults + number->offset, &n, sizeof(n));
+    faults->n_creates = 0;
+    return 0;
 }
 
 // splitmix64 (Steele, Lea, Flood 2014): good enough, and the same everywhere.
