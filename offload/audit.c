@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_hash_crc.h>
 #include <rte_log.h>
 
 #include "offload/engine.h"
@@ -20,14 +19,24 @@
 #define QUERY_ROUND_MS 1000 // mlx5 reads its own counters each 500 ms
 #define DUMP_ROUND_MS  500
 #define DOUBT_MS       100 // until a rule that nobody put there is looked for again
-// Of a CPU's time that a look may take: one part in so many.
+// Between two looks of a kind, so many times passes what one of each costs in CPU time.
 #define SHARE 28
+#define LOOKS 4
 
 RTE_LOG_REGISTER_SUFFIX(offload_audit_log, sluice.offload.audit, NOTICE);
+
+// What the last looks cost, in microseconds of CPU time. The least of them is what the next one is
+// taken to cost: a machine that the hypervisor takes away for half a second says that this thread
+// used it, and would not be looked at for fifteen seconds.
+struct costs {
+    uint64_t us[LOOKS];
+    unsigned n;
+};
 
 static struct offload_rule *cursor; // where the round of queries is; NULL: at its end
 static uint64_t next_query;         // engine_now()
 static uint64_t round_us;
+static struct costs query_costs, dump_costs[NICS_MAX];
 
 static uint64_t cpu_us(void)
 {
@@ -37,26 +46,48 @@ static uint64_t cpu_us(void)
     return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
 }
 
-static uint64_t after(uint64_t now, uint64_t least_ms, uint64_t cost_us)
+static void remember(struct costs *costs, uint64_t us)
 {
-    uint64_t us = RTE_MAX(least_ms * 1000, cost_us * SHARE);
-
-    return now + us * 1000;
+    costs->us[costs->n++ % LOOKS] = us;
 }
 
-// As rte_hash_crc, which reads words where there may be none aligned.
+static uint64_t least(const struct costs *costs)
+{
+    uint64_t us = costs->us[0];
+
+    for (unsigned i = 1; i < LOOKS; i++)
+        us = RTE_MIN(us, costs->us[i]);
+    return us;
+}
+
+// When to look again, not before that many milliseconds have passed.
+static uint64_t after(uint64_t now, uint64_t least_ms)
+{
+    uint64_t us = least(&query_costs);
+
+    for (unsigned n = 0; n < engine.n_nics; n++)
+        us += least(&dump_costs[n]);
+    return now + RTE_MAX(least_ms * 1000, us * SHARE) * 1000;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
 uint64_t audit_hash(const char *line, size_t len)
 {
-    uint32_t low = 0, high = UINT32_MAX;
+    uint64_t hash = len, word;
+    size_t at = 0;
 
-    for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
-        uint64_t word = 0;
-
-        memcpy(&word, line + at, RTE_MIN(len - at, sizeof(word)));
-        low = rte_hash_crc_8byte(word, low);
-        high = rte_hash_crc_8byte(word, high);
+    for (; at + sizeof(word) <= len; at += sizeof(word)) {
+        memcpy(&word, line + at, sizeof(word));
+        hash = mix(hash, word);
     }
-    return (uint64_t)high << 32 | low | 1; // 0 is none
+    word = 0;
+    memcpy(&word, line + at, len - at);
+    return mix(hash, word) | 1; // 0 is none
 }
 
 uint64_t audit_line(const struct flow *flow)
@@ -171,13 +202,16 @@ static void query_some(uint64_t now)
     engine.status.audit_us += begin;
     engine.status.audits += cursor == NULL;
     pthread_mutex_unlock(&engine.lock);
-    if (!cursor)
-        next_query = after(now, QUERY_ROUND_MS, round_us);
+    if (!cursor) {
+        remember(&query_costs, round_us);
+        next_query = after(now, QUERY_ROUND_MS);
+    }
 }
 
 // The dumped lines, by hash, with open addressing; each is taken once.
 struct lines {
-    uint64_t *hashes, *patterns; // of the whole line, and of what comes before its actions
+    uint64_t *hashes;
+    const char **texts;
     size_t size, n;
 };
 
@@ -191,23 +225,23 @@ static bool lines_read(struct lines *lines, const char *text, size_t len)
     lines->size = rte_align64pow2(2 * n + 2);
     lines->n = n;
     lines->hashes = calloc(lines->size, sizeof(*lines->hashes));
-    lines->patterns = calloc(lines->size, sizeof(*lines->patterns));
-    if (!lines->hashes || !lines->patterns)
+    lines->texts = calloc(lines->size, sizeof(*lines->texts));
+    if (!lines->hashes || !lines->texts)
         return false;
     for (; line < end; line = next) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line)), *actions, *comment;
+        const char *stop = memchr(line, '\n', (size_t)(end - line)), *comment;
+        uint64_t hash;
         size_t i;
 
         next = stop ? stop + 1 : end;
         stop = stop ? stop : end;
-        comment = memmem(line, (size_t)(stop - line), " #", 2);
-        stop = comment ? comment : stop;
-        actions = memmem(line, (size_t)(stop - line), " actions ", 9);
-        i = audit_hash(line, (size_t)(stop - line)) & (lines->size - 1);
-        while (lines->hashes[i])
+        comment = memrchr(line, '#', (size_t)(stop - line));
+        stop = comment && comment > line ? comment - 1 : stop;
+        hash = audit_hash(line, (size_t)(stop - line));
+        for (i = hash & (lines->size - 1); lines->hashes[i];)
             i = (i + 1) & (lines->size - 1);
-        lines->hashes[i] = audit_hash(line, (size_t)(stop - line));
-        lines->patterns[i] = audit_hash(line, (size_t)((actions ? actions : stop) - line));
+        lines->hashes[i] = hash;
+        lines->texts[i] = line;
     }
     return true;
 }
@@ -230,13 +264,14 @@ static bool lines_take(struct lines *lines, uint64_t hash)
 // One that matches as the flow does, and does something else.
 static bool lines_take_altered(struct lines *lines, const struct flow *flow)
 {
+    static const char actions[] = " actions ";
     char line[1024];
-    uint64_t pattern;
+    size_t len; // of what comes before the actions
 
     flow_print_effect(flow, line, sizeof(line));
-    pattern = audit_hash(line, (size_t)(strstr(line, " actions ") - line));
+    len = (size_t)(strstr(line, actions) - line) + strlen(actions);
     for (size_t i = 0; i < lines->size; i++) {
-        if (lines->hashes[i] && lines->hashes[i] != TAKEN && lines->patterns[i] == pattern) {
+        if (lines->hashes[i] && lines->hashes[i] != TAKEN && !strncmp(lines->texts[i], line, len)) {
             lines->hashes[i] = TAKEN;
             lines->n--;
             return true;
@@ -367,7 +402,7 @@ static void compare_dump(unsigned n, const char *text, size_t len)
         }
     }
     free(lines.hashes);
-    free(lines.patterns);
+    free(lines.texts);
 }
 
 static void dump(unsigned n, uint64_t now)
@@ -391,7 +426,8 @@ static void dump(unsigned n, uint64_t now)
     }
     free(text);
     begin = cpu_us() - begin;
-    nic->next_dump = after(now, nic->n_extra == nic->n_tolerated ? DUMP_ROUND_MS : DOUBT_MS, begin);
+    remember(&dump_costs[n], begin);
+    nic->next_dump = after(now, nic->n_extra == nic->n_tolerated ? DUMP_ROUND_MS : DOUBT_MS);
     pthread_mutex_lock(&engine.lock);
     engine.status.audit_us += begin;
     pthread_mutex_unlock(&engine.lock);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_flow.h>
@@ -260,30 +261,99 @@ static void test_counts_add_up(void **state)
     offload_remove(guard);
 }
 
-// 20,000 rules: what of a CPU the looks take. However slow this machine is, the longer look leaves
-// 27 times its own time to others.
+static uint64_t cpu_us(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+// What it costs here to print as many rules as the NIC has: the measure for looks at them, on
+// whatever machine and however this was built.
+static uint64_t print_us(void)
+{
+    char *why, line[1024];
+    struct flow flow;
+    uint64_t begin;
+
+    assert_int_equal(engine_build(rules[0], 0, PLACE_FULL, &flow, &why), 0);
+    begin = cpu_us();
+    for (unsigned i = 0; i < RTE_DIM(rules); i++)
+        assert_true(flow_print_effect(&flow, line, sizeof(line)) > 0);
+    return cpu_us() - begin;
+}
+
+static unsigned ms_since(uint64_t begin)
+{
+    return (unsigned)((engine_now() - begin) / 1000000);
+}
+
+// How long until the engine's thread finds a fault.
+static unsigned find_ms(void)
+{
+    struct offload_status before, after;
+    uint64_t begin = engine_now();
+    unsigned ms;
+
+    offload_status(&before);
+    assert_string_equal(control("alter=1"), "ok\n");
+    do {
+        usleep(1000);
+        offload_status(&after);
+        ms = ms_since(begin);
+        assert_true(ms < 60000);
+    } while (after.altered + after.lost == before.altered + before.lost);
+    assert_int_equal(offload_settle(true, 60000), 0);
+    return ms;
+}
+
+// 20,000 rules: what of a CPU the looks take, and how soon they find what is wrong. However slow
+// this machine is, a dump leaves 27 times its own time to others; and it costs less than it would
+// to print what it ought to be, which leaves room for a machine that is loaded.
 static void test_share_of_a_cpu(void **state)
 {
-    struct offload_status before, dumped, after;
-    uint64_t now, next;
+    enum { N = 8, LAST = 4 }; // looks; those that the next one is taken to cost as
+    struct offload_status before, after;
+    uint64_t now, wait, dumped = UINT64_MAX, printed = UINT64_MAX;
 
     (void)state;
     for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
         rules[i] = add(0x0a000000 + i);
     audit(); // makes out what the lines should be
-    offload_status(&before);
-    engine.nics[0].next_dump = 0;
-    now = engine_now();
-    audit_turn();
-    next = engine.nics[0].next_dump - now;
-    offload_status(&dumped);
-    do {
+    for (unsigned i = 0; i < N; i++) {
+        offload_status(&before);
+        engine.nics[0].next_dump = 0;
+        now = engine_now();
         audit_turn();
+        wait = engine.nics[0].next_dump - now;
         offload_status(&after);
-    } while (after.audits == before.audits);
-    print_message("a look at 20,000 rules: %lu us of CPU, one each %lu ms\n",
-                  after.audit_us - before.audit_us, next / 1000000);
-    assert_true((dumped.audit_us - before.audit_us) * 1000 * 20 < next);
+        if (i >= N - LAST)
+            dumped = RTE_MIN(dumped, after.audit_us - before.audit_us);
+        printed = RTE_MIN(printed, print_us());
+    }
+    // What the last turn had of a round of queries is no part of the next one.
+    for (int i = 0; i < 2; i++) {
+        offload_status(&before);
+        do {
+            engine.nics[0].next_dump = UINT64_MAX;
+            audit_turn();
+            offload_status(&after);
+        } while (after.audits == before.audits);
+    }
+    print_message("a look at 20,000 rules: %lu us of CPU for a dump, one each %lu ms, and %lu for "
+                  "queries, each second; to print them takes %lu\n",
+                  dumped, wait / 1000000, after.audit_us - before.audit_us, printed);
+    assert_true(dumped * 1000 * 20 < wait);
+    assert_true(dumped < printed);
+
+    engine.nics[0].next_dump = 0;
+    assert_int_equal(offload_start(), 0);
+    print_message("of 20,000 rules, an altered one is found in");
+    for (unsigned i = 0; i < 5; i++)
+        print_message(" %u", find_ms());
+    print_message(" ms\n");
+    offload_stop();
     for (unsigned i = N_RULES; i < RTE_DIM(rules); i++)
         offload_remove(rules[i]);
 }
@@ -307,11 +377,6 @@ static void test_thread(void **state)
     offload_stop();
     audit(); // what was altered last, perhaps
     assert_all_in_nic();
-}
-
-static unsigned ms_since(uint64_t begin)
-{
-    return (unsigned)((engine_now() - begin) / 1000000);
 }
 
 // Whoever hands rules over does not wait for a slow NIC; who waits for rules to leave it does so
