@@ -73,6 +73,8 @@ static int parse_argument(const char *key, const char *value, void *arg)
         return ret;
     } else if (!strcmp(key, "allow_duplicate_pattern")) {
         return parse_number(key, value, 1, &parser->allow_duplicates);
+    } else if (!strcmp(key, "absent")) {
+        result->absent = value;
     } else if (!strcmp(key, "control")) {
         result->control = value;
     } else if (strcmp(key, "representor")) {

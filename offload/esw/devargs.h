@@ -9,6 +9,7 @@
 struct esw_devargs {
     const char *wires[ESW_WIRES_MAX]; // NULL: there is no such wire
     const char *vf;                   // NULL: TAPs
+    const char *absent;               // as long as this file is there, the device is not
     const char *control;              // NULL: none
     unsigned n_vfs;
     int cpu; // -1: any

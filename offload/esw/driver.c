@@ -263,6 +263,10 @@ static int probe(struct rte_vdev_device *vdev)
     list = esw_devargs_parse(rte_vdev_device_name(vdev), args, &arguments);
     if (!list)
         return -EINVAL;
+    if (arguments.absent && access(arguments.absent, F_OK) == 0) {
+        rte_kvargs_free(list);
+        return -ENODEV;
+    }
     esw = esw_create(vdev, &arguments, number, &ret);
     rte_kvargs_free(list);
     if (!esw)
@@ -309,6 +313,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_esw,
                               "cpu=<number> "
                               "persist=0|1 "
                               "control=<path> "
+                              "absent=<path> "
                               "mode=ideal|mlx5-sws|mlx5-hws "
                               "allow_duplicate_pattern=0|1 "
                               "rules=<number> "

@@ -222,6 +222,20 @@ static int tx_queue_setup(struct rte_eth_dev *dev, uint16_t id, uint16_t n, unsi
     return 0;
 }
 
+// Has the program asked for it? mlx5 tells of a removal only who has, too
+// (mlx5_dev_interrupt_device_fatal).
+static bool wants(const struct rte_eth_dev *dev, enum rte_eth_event_type event)
+{
+    switch (event) {
+    case RTE_ETH_EVENT_INTR_LSC:
+        return dev->data->dev_conf.intr_conf.lsc;
+    case RTE_ETH_EVENT_INTR_RMV:
+        return dev->data->dev_conf.intr_conf.rmv;
+    default:
+        return true;
+    }
+}
+
 void esw_ethdev_tell(struct esw_port *port, enum rte_eth_event_type event)
 {
     struct rte_eth_dev *dev;
@@ -234,7 +248,7 @@ void esw_ethdev_tell(struct esw_port *port, enum rte_eth_event_type event)
     pthread_mutex_unlock(&port->esw->lock);
     if (dev && event == RTE_ETH_EVENT_INTR_LSC)
         link_update(dev, 0);
-    if (dev && (event != RTE_ETH_EVENT_INTR_LSC || dev->data->dev_conf.intr_conf.lsc))
+    if (dev && wants(dev, event))
         rte_eth_dev_callback_process(dev, event, NULL);
     pthread_mutex_unlock(&port->esw->events);
 }

@@ -126,7 +126,7 @@ int rig_teardown(void **state)
 
 int rig_configure(uint16_t id)
 {
-    struct rte_eth_conf conf = {.intr_conf.lsc = 1};
+    struct rte_eth_conf conf = {.intr_conf = {.lsc = 1, .rmv = 1}};
     int ret = rte_eth_dev_configure(id, 1, 1, &conf);
 
     if (ret == 0)
