@@ -79,6 +79,7 @@ static struct json *audit(const struct offload_status *status)
     put_integer(object, "altered", status->altered);
     put_integer(object, "extra", status->extra);
     put_integer(object, "resets", status->resets);
+    put_integer(object, "gone", status->gone);
     put_integer(object, "stalls", status->stalls);
     put_text(object, "last_event", status->last_event);
     return object;

@@ -140,16 +140,20 @@ unsigned offload_capabilities(unsigned no, char driver[32], struct offload_capab
                               unsigned n)
 {
     struct nic *nic = &engine.nics[no];
+    bool gone;
 
     if (no >= __atomic_load_n(&engine.n_nics, __ATOMIC_ACQUIRE))
         return 0;
     memcpy(driver, nic->driver, sizeof(nic->driver));
     n = n < RTE_DIM(probes) ? n : RTE_DIM(probes);
     // rte_flow_validate() crashes in mlx5 with hardware steering of DPDK 22.11.
-    if (__atomic_load_n(&nic->how, __ATOMIC_ACQUIRE) == RULES_NOT_TRIED) {
-        for (unsigned i = 0; i < n; i++)
-            list[i] = (struct offload_capability){.name = probes[i].name,
-                                                  .why_not = "known once it got a rule"};
+    gone = __atomic_load_n(&nic->gone, __ATOMIC_ACQUIRE);
+    if (gone || __atomic_load_n(&nic->how, __ATOMIC_ACQUIRE) == RULES_NOT_TRIED) {
+        for (unsigned i = 0; i < n; i++) {
+            list[i] = (struct offload_capability){.name = probes[i].name};
+            snprintf(list[i].why_not, sizeof(list[i].why_not), "%s",
+                     gone ? NIC_GONE : "known once it got a rule");
+        }
         return n;
     }
     if (nic->how == RULES_PLAIN)

@@ -439,7 +439,9 @@ static bool settle_in(struct offload_rule *orule, unsigned n, char **why)
     if (!concerns(orule, n) || __atomic_load_n(&engine.nics[n].gone, __ATOMIC_ACQUIRE)) {
         if (place->kind)
             engine_take_out(orule, n);
-        say(why, engine.nics[n].gone ? "the NIC is gone" : "no packet in the NIC matches it");
+        say(why, engine.nics[n].stuck  ? NIC_STUCK
+                 : engine.nics[n].gone ? NIC_GONE
+                                       : "no packet in the NIC matches it");
         return false;
     }
     for (;;) {

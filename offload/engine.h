@@ -16,6 +16,10 @@
 #define NICS_MAX       4
 #define OPERATIONS_MAX 64 // under way in a NIC's queue
 
+// Why no rule is in a NIC that it would be in.
+#define NIC_GONE  "the NIC is gone"
+#define NIC_STUCK "the NIC does not answer, and is not used until it is opened anew"
+
 struct template_table;
 
 // A rule as its driver knows it.
@@ -86,9 +90,11 @@ struct pod {
 struct nic {
     uint16_t ethdev, domain;
     char driver[32];
-    bool gone;                 // unplugged; atomic
-    bool was_reset;            // by its event, to be seen to; atomic
-    bool vacant;               // gone, and nothing of it is left here; atomic
+    bool gone;      // unplugged, or one of the next two; atomic
+    bool stuck;     // its queue does not answer; not used until it is opened anew; atomic
+    bool closing;   // about to be closed; atomic
+    bool was_reset; // by its event, to be seen to; atomic
+    bool vacant;    // gone, and nothing of it is left here; atomic
     enum flow_rewrite rewrite; // the one that it took last
     unsigned n_rules;          // in it, but exceptions
     int room;                  // rules that left since it was full, less those that came

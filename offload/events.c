@@ -73,6 +73,11 @@ void engine_reprogram(unsigned n)
 // If it is plugged in again, it may be another ethdev, and that one's number another device's.
 static void see_to_gone(unsigned n)
 {
+    if (__atomic_load_n(&engine.nics[n].vacant, __ATOMIC_ACQUIRE))
+        return;
+    if (!__atomic_load_n(&engine.nics[n].stuck, __ATOMIC_ACQUIRE))
+        audit_tell(&engine.status.gone, &engine.nics[n], NULL,
+                   "the device is gone, its rules are software's");
     engine_reprogram(n);
     templates_free(&engine.nics[n]);
     __atomic_store_n(&engine.nics[n].vacant, true, __ATOMIC_RELEASE);

@@ -147,7 +147,9 @@ static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *arg, v
     struct nic *nic = arg;
 
     (void)ret;
-    if (ethdev != nic->ethdev) // it was that one before it was unplugged
+    // It was that one before it was unplugged; or is to be closed whatever befalls it.
+    if (ethdev != nic->ethdev || __atomic_load_n(&nic->closing, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&nic->stuck, __ATOMIC_ACQUIRE))
         return 0;
     // A device that was plugged in again tells that it was reset.
     __atomic_store_n(&nic->gone, event == RTE_ETH_EVENT_INTR_RMV, __ATOMIC_RELEASE);
@@ -156,6 +158,12 @@ static int on_event(uint16_t ethdev, enum rte_eth_event_type event, void *arg, v
     wake();
     pthread_mutex_unlock(&engine.lock);
     return 0;
+}
+
+// Is it a device that is to be closed, not another one with the same number?
+static bool is_past_use(const struct nic *nic)
+{
+    return nic->stuck || nic->closing || rte_eth_dev_is_removed(nic->ethdev);
 }
 
 // The NIC of an ethdev; -1 with a sentence. Under engine.lock, but for what the driver is asked.
@@ -176,8 +184,14 @@ static int learn_nic(uint16_t ethdev, char **why_not)
         return -1;
     }
     for (n = 0; n < engine.n_nics; n++) {
-        if (engine.nics[n].ethdev == proxy && !engine.nics[n].gone)
+        if (engine.nics[n].ethdev != proxy)
+            continue;
+        if (!engine.nics[n].gone)
             return (int)n;
+        if (!is_past_use(&engine.nics[n]))
+            continue;
+        *why_not = strdup(engine.nics[n].stuck ? NIC_STUCK : NIC_GONE);
+        return -1;
     }
     // In the place of one that is gone; it may be that one, plugged in again.
     for (n = 0; n < engine.n_nics && !__atomic_load_n(&engine.nics[n].vacant, __ATOMIC_ACQUIRE);)
@@ -361,4 +375,52 @@ bool offload_port_has_nic(uint16_t port)
 {
     learn_port(port);
     return port <= PORT_MAX && engine.ports[port].nic >= 0;
+}
+
+bool offload_port_stuck(uint16_t port)
+{
+    const struct engine_port *known = &engine.ports[port <= PORT_MAX ? port : PORT_NONE];
+
+    return known->known && known->nic >= 0 &&
+           __atomic_load_n(&engine.nics[known->nic].stuck, __ATOMIC_ACQUIRE);
+}
+
+// Their numbers may soon be other devices'.
+static void forget_ports(int n)
+{
+    for (unsigned no = 0; no <= PORT_MAX; no++) {
+        struct engine_port *port = &engine.ports[no];
+
+        if (!port->known || port->nic != n)
+            continue;
+        port->nic = -1;
+        port->err = -ENODEV;
+        port->port = (struct offload_port){.why = "its device is gone"};
+        engine.ports_changed[no] = engine.any_port_changed = true;
+    }
+}
+
+bool offload_let_go(uint16_t ethdev)
+{
+    for (unsigned n = 0; n < engine.n_nics; n++) {
+        struct nic *nic = &engine.nics[n];
+
+        if (nic->ethdev != ethdev)
+            continue;
+        pthread_mutex_lock(&engine.lock);
+        if (!nic->closing) {
+            __atomic_store_n(&nic->closing, true, __ATOMIC_RELEASE);
+            __atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
+            __atomic_store_n(&nic->was_reset, true, __ATOMIC_RELEASE);
+            forget_ports((int)n);
+            wake();
+        }
+        pthread_mutex_unlock(&engine.lock);
+        run_here();
+        if (!__atomic_load_n(&nic->vacant, __ATOMIC_ACQUIRE) ||
+            __atomic_load_n(&nic->was_reset, __ATOMIC_ACQUIRE))
+            return false;
+        nic->ethdev = RTE_MAX_ETHPORTS;
+    }
+    return true;
 }

@@ -79,13 +79,21 @@ struct offload_status {
     // Found and repaired: rules that were not in the NIC any more, that were there otherwise, that
     // nobody had put there; devices that had lost all.
     uint64_t lost, altered, extra, resets;
-    uint64_t stalls;         // times that a NIC's queue answered nothing for two seconds
-    char last_event[160];    // "" or the last of these in words
+    uint64_t gone;        // devices that were unplugged
+    uint64_t stalls;      // times that a NIC's queue answered nothing for two seconds, or for ten
+    char last_event[160]; // "" or the last of these in words
     unsigned pods, pods_out; // with rules here; of these in software, as a NIC has no room for them
 };
 void offload_status(struct offload_status *status);
 // Does the port belong to a NIC that takes transfer rules?
 bool offload_port_has_nic(uint16_t port);
+// Has the port's NIC been given up, as its queue does not answer? Its rules are software's then, as
+// far as software gets to see the packets: what was put into the NIC may still be there, until the
+// device is closed.
+bool offload_port_stuck(uint16_t port);
+// The device is about to be closed, and none of its ports is open any more: forgets the NIC whose
+// rules go by this ethdev. True: no driver is called for it any more; else it is to be asked again.
+bool offload_let_go(uint16_t ethdev);
 
 // What a NIC's driver takes, as rte_flow_validate says, or its templates.
 #define OFFLOAD_CAPABILITIES_MAX 32

@@ -15,6 +15,7 @@
 #define PAUSE_US     20
 #define PAUSE_MAX_US 1000
 #define STALLED_NS   UINT64_C(2000000000)
+#define STUCK_NS     UINT64_C(10000000000)
 
 static void complete(struct nic *nic, const struct rte_flow_op_result *result)
 {
@@ -72,8 +73,20 @@ static void give_up(struct nic *nic)
     nic->n_operations = 0;
 }
 
-// Waits until no more than so many operations are under way, however long the NIC takes: what is
-// not known to be there or not must not be guessed. But a stall is told.
+// It is not known what of that is in the NIC, and so nothing of it is claimed to be.
+static void give_up_nic(struct nic *nic)
+{
+    audit_tell(&engine.status.stalls, nic, NULL,
+               "its queue has answered nothing for 10 s, given up until it is opened anew");
+    __atomic_store_n(&nic->stuck, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&nic->gone, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&nic->was_reset, true, __ATOMIC_RELEASE);
+    give_up(nic);
+}
+
+// Waits until no more than so many operations are under way, as long as the NIC answers now and
+// then: what is not known to be there or not must not be guessed. A stall is told; one without end
+// ends the NIC's use.
 static void wait_for(struct nic *nic, unsigned n)
 {
     uint64_t answered = engine_now();
@@ -94,6 +107,10 @@ static void wait_for(struct nic *nic, unsigned n)
         if (!told && engine_now() - answered > STALLED_NS) {
             audit_tell(&engine.status.stalls, nic, NULL, "its queue does not answer, waited for");
             told = true;
+        }
+        if (engine_now() - answered > STUCK_NS) {
+            give_up_nic(nic);
+            return;
         }
         if (pulled || tries < 100)
             continue;

@@ -94,6 +94,7 @@ static void print_audit(const struct json *offload)
         {"altered", "rules found altered, and put right"},
         {"extra", "times that rules were found which nobody had put there"},
         {"resets", "resets of a device, after which all was programmed again"},
+        {"gone", "devices that were unplugged"},
         {"stalls", "times that a device's queue did not answer for two seconds"},
     };
     struct table *table = table_create(">NUMBER WHAT");

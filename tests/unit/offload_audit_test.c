@@ -208,15 +208,26 @@ static void test_unplug(void **state)
 // may be NICs.
 static void test_plugged_in_anew(void **state)
 {
+    struct offload_status status;
     struct offload_rule *trigger;
+    struct rule meanwhile = rules[0]->rule;
 
     (void)state;
+    meanwhile.match.spec.ip_dst.s6_addr32[3]++;
     for (unsigned i = 0; i <= NICS_MAX; i++) {
         assert_string_equal(control("unplug"), "ok\n");
         wait_for_event();
         while (engine_turn())
             ;
-        assert_string_equal(offload_why_not(rules[0]), "the NIC is gone");
+        assert_string_equal(offload_why_not(rules[0]), NIC_GONE);
+        if (i % 2) { // what is still there of it is not taken for another one
+            trigger = offload_add(&meanwhile);
+            assert_string_equal(offload_why_not(trigger), NIC_GONE);
+            offload_remove(trigger);
+            assert_int_equal(engine.n_nics, 1);
+        }
+        assert_true(offload_let_go(ethdev[WIRE]));
+        assert_non_null(strstr(offload_why_not(rules[0]), i % 2 ? NIC_GONE : "its device is gone"));
         assert_int_equal(rig_close(), 0);
         assert_int_equal(open_rig(), 0);
         trigger = add(0x0b000000); // names the port again
@@ -225,6 +236,8 @@ static void test_plugged_in_anew(void **state)
         assert_all_in_nic();
     }
     assert_int_equal(engine.n_nics, 1);
+    offload_status(&status);
+    assert_int_equal(status.gone, NICS_MAX + 1);
 }
 
 // What a rule had counted before it was lost stays counted.
@@ -447,14 +460,56 @@ static void test_stall(void **state)
     assert_all_in_nic();
 }
 
+// A queue that answers nothing at all ends the NIC's use, until it is opened anew.
+static void test_given_up(void **state)
+{
+    struct offload_rule *orule;
+    struct rule rule = rules[0]->rule;
+    unsigned waited = 0;
+
+    (void)state;
+    if (strcmp(nic_mode, "mlx5-hws") != 0) // the others have no queue
+        return;
+    assert_int_equal(offload_start(), 0);
+    assert_string_equal(control("queue_stuck=1"), "ok\n");
+    rule.priority++;
+    orule = offload_add(&rule);
+    while (!offload_port_stuck(VF1 + 1) && ++waited < 12000)
+        usleep(10000);
+    assert_true(offload_port_stuck(VF1 + 1));
+    assert_int_equal(offload_settle(true, 60000), 0); // it is waited for no more
+    for (unsigned i = 0; i < N_RULES; i++) {
+        assert_false(offload_in_nic(rules[i]));
+        assert_string_equal(offload_why_not(rules[i]), NIC_STUCK);
+    }
+    offload_remove(orule);
+    orule = offload_add(&rule);
+    assert_int_equal(offload_settle(true, 60000), 0);
+    assert_string_equal(offload_why_not(orule), NIC_STUCK);
+    while (!offload_let_go(ethdev[WIRE]))
+        usleep(1000);
+    assert_false(offload_port_stuck(VF1 + 1));
+    assert_int_equal(rig_close(), 0);
+    assert_int_equal(open_rig(), 0);
+    offload_remove(orule);
+    orule = offload_add(&rule); // names the port again
+    assert_int_equal(offload_settle(true, 60000), 0);
+    assert_true(offload_in_nic(orule));
+    offload_remove(orule);
+    assert_int_equal(offload_settle(true, 60000), 0);
+    offload_stop();
+    assert_all_in_nic();
+}
+
 // One argument: net_esw's mode.
 int main(int argc, char *argv[])
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(test_lost),   TEST(test_altered),         TEST(test_extra),          TEST(test_reset),
-        TEST(test_unplug), TEST(test_plugged_in_anew), TEST(test_counts_add_up),  TEST(test_slow),
-        TEST(test_stall),  TEST(test_thread),          TEST(test_share_of_a_cpu),
+        TEST(test_lost),          TEST(test_altered), TEST(test_extra),
+        TEST(test_reset),         TEST(test_unplug),  TEST(test_plugged_in_anew),
+        TEST(test_counts_add_up), TEST(test_slow),    TEST(test_stall),
+        TEST(test_given_up),      TEST(test_thread),  TEST(test_share_of_a_cpu),
     };
     int failed;
 
