@@ -75,7 +75,7 @@ static void remove_rules(struct held_rule **rules)
 }
 
 // Also right for one that is open in part.
-static void shut(struct attached *a)
+static void close_port(struct attached *a)
 {
     uint16_t port = a->attachment.port;
     char *error = NULL;
@@ -84,11 +84,23 @@ static void shut(struct attached *a)
         uplinks_announce_cancel(&a->attachment.addresses[i]);
     a->up = false;
     any_down = true;
-    remove_rules(a->forwards);
     remove_rules(a->guards);
     rules_settle();
     if (dp_port_get(port) && dp_port_del(port, &error))
         log_and_free("port not closed", a, error);
+}
+
+static void shut(struct attached *a)
+{
+    remove_rules(a->forwards);
+    close_port(a);
+}
+
+static char *waits_for(const struct uplink *uplink)
+{
+    return uplink->gone ? xstrdup(uplink->gone)
+                        : xasprintf("waits for uplink %s, which is on the same device",
+                                    uplink->device->name);
 }
 
 // Opens the port with its guard on; nothing is forwarded to it yet.
@@ -123,6 +135,12 @@ static int open_port(struct attached *a, char **error)
         ovs_strlcpy(params.name, attachment->netdev, sizeof(params.name));
         params.no_xdp = a->kind == DP_PORT_HOST && !config->host_device.xdp;
     } else {
+        const struct uplink *first = uplinks_first_on(attachment->devargs);
+
+        if (first) {
+            *error = waits_for(first);
+            return -ENODEV;
+        }
         ovs_strlcpy(params.devargs, attachment->devargs, sizeof(params.devargs));
         snprintf(params.name, sizeof(params.name), "port%u", attachment->port);
     }
@@ -135,7 +153,7 @@ static int open_port(struct attached *a, char **error)
         err = rules_add(&rule, &a->guards[i], error);
     }
     if (err)
-        shut(a);
+        close_port(a);
     return err;
 }
 
@@ -144,6 +162,7 @@ static int forward(struct attached *a, char **error)
 {
     const struct attachment *attachment = &a->attachment;
 
+    remove_rules(a->forwards); // of a port whose device was gone
     for (unsigned i = 0; i < attachment->n_addresses; i++) {
         struct rule rule = rule_forward(attachment->port, attachment->mac,
                                         &attachment->addresses[i], config->router_mac);
@@ -339,6 +358,31 @@ void attachments_netdev_changed(int ifindex, const char *name, bool gone)
         } else if (!a->up && !gone && (name == NULL || !strcmp(name, netdev))) {
             a->appeared = true;
         }
+    }
+}
+
+void attachments_device_gone(const char *what)
+{
+    for (unsigned port = 0; port <= PORT_MAX; port++) {
+        struct attached *a = by_port[port];
+        const struct uplink *first;
+
+        if (!a || !a->up || !dp_port_gone((uint16_t)port))
+            continue;
+        // Else other pods' packets to it would go to a ToR, which sends them back.
+        close_port(a);
+        first = uplinks_first_on(a->attachment.devargs);
+        set_down(a, first ? waits_for(first) : xasprintf("its device %s", what));
+    }
+}
+
+void attachments_device_appeared(const char *devargs)
+{
+    for (unsigned port = 0; port <= PORT_MAX; port++) {
+        struct attached *a = by_port[port];
+
+        if (a && !a->up && dp_same_device(a->attachment.devargs, devargs))
+            a->tried_ms = 0;
     }
 }
 

@@ -43,6 +43,11 @@ int attachments_open(const struct config *config, struct state *state, char **er
 void attachments_close(void);
 // A netdev changed; see netdev.h.
 void attachments_netdev_changed(int ifindex, const char *name, bool gone);
+// The devices of some ports are gone; see uplinks.h. Their attachments stay, and packets to them
+// are dropped.
+void attachments_device_gone(const char *what);
+// The device that devargs name is there: what is down for want of it is tried at once.
+void attachments_device_appeared(const char *devargs);
 // Tries again what is down. Returns when to be called again.
 long long attachments_run(long long now_ms);
 

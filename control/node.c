@@ -16,6 +16,7 @@
 #include "config/state.h"
 #include "control/appctl.h"
 #include "control/attachments.h"
+#include "control/devices.h"
 #include "control/lock.h"
 #include "control/methods.h"
 #include "control/netdev.h"
@@ -102,13 +103,14 @@ static bool told_to_stop(struct node *node)
 static void loop(struct node *node)
 {
     while (!told_to_stop(node)) {
-        long long now_ms, uplinks_ms, attachments_ms;
+        long long now_ms, devices_ms, uplinks_ms, attachments_ms;
         bool punts;
 
         netdev_watch_run();
         // Before the probes: an answer that is here is no missed one, however late this turn is.
         now_ms = time_msec();
         punts = take_punts(now_ms);
+        devices_ms = devices_run(now_ms);
         uplinks_ms = uplinks_run(now_ms);
         attachments_ms = attachments_run(now_ms);
         rpc_server_run(now_ms);
@@ -117,7 +119,7 @@ static void loop(struct node *node)
         appctl_run();
 
         wait_for_punts(punts);
-        poll_timer_wait_until(MIN(uplinks_ms, attachments_ms));
+        poll_timer_wait_until(MIN(devices_ms, MIN(uplinks_ms, attachments_ms)));
         poll_timer_wait(IDLE_MS);
         poll_fd_wait(node->signal_fd, POLLIN);
         netdev_watch_wait();

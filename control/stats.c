@@ -445,6 +445,11 @@ static struct json *status_uplinks(struct json *problems)
             add_problem(problems, "%s", uplink->reason);
         else if (!uplink->carrier)
             add_problem(problems, "uplink %s: no carrier", uplink->device->name);
+        if (uplink->open && offload_port_stuck(uplink->port))
+            add_problem(problems,
+                        "uplink %s: its NIC does not answer; it is closed and opened anew, once a "
+                        "minute at most",
+                        uplink->device->name);
     }
     return list;
 }

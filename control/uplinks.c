@@ -26,8 +26,12 @@ static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(60, CONFIG_UPLINKS_MAX *
 
 // The links of devices without a kernel netdev are asked for this often.
 #define LINK_POLL_MS 100
-// An uplink that could not be opened is tried again after this long.
-#define REOPEN_MS 1000
+// An uplink that could not be opened is tried again after this long; a DPDK device, which costs
+// more to look for, less and less often.
+#define REOPEN_MS     1000
+#define REOPEN_MAX_MS 8000
+// After its device went: it takes so long until nobody calls the driver any more.
+#define REOPEN_FIRST_MS 200
 // After a link came up, so many rounds of probes at a short interval: most gateways answer at once,
 // and the first frames of a new link are the ones that are lost.
 #define EAGER_ROUNDS      20
@@ -169,8 +173,18 @@ static bool read_carrier(const struct uplink *uplink)
                                      : dp_port_link(uplink->port);
 }
 
+const struct uplink *uplinks_first_on(const char *devargs)
+{
+    for (unsigned i = 0; i < n_uplinks; i++) {
+        if (dp_same_device(uplinks[i].device->devargs, devargs))
+            return uplinks[i].open ? NULL : &uplinks[i];
+    }
+    return NULL;
+}
+
 static int open_uplink(struct uplink *uplink, char **error)
 {
+    const struct uplink *first = uplinks_first_on(uplink->device->devargs);
     struct dp_port_params params = {
         .no = uplink->port,
         .kind = DP_PORT_UPLINK,
@@ -181,6 +195,12 @@ static int open_uplink(struct uplink *uplink, char **error)
     const struct dp_port_info *info;
     int err;
 
+    // The first one's arguments are those that the device is to have.
+    if (first && first != uplink) {
+        *error = xasprintf("uplink %s: waits for uplink %s, which is on the same device",
+                           uplink->device->name, first->device->name);
+        return -ENODEV;
+    }
     ovs_strlcpy(params.name, uplink->device->name, sizeof(params.name));
     ovs_strlcpy(params.netdev, uplink->device->netdev, sizeof(params.netdev));
     ovs_strlcpy(params.devargs, uplink->device->devargs, sizeof(params.devargs));
@@ -203,7 +223,10 @@ static int open_uplink(struct uplink *uplink, char **error)
         map.masked = true;
     nic_rules_uplink((unsigned)(uplink - uplinks), uplink->port, &node_mac);
     free(uplink->reason);
-    uplink->reason = NULL;
+    free(uplink->gone);
+    uplink->reason = uplink->gone = NULL;
+    uplink->backoff_ms = REOPEN_MS;
+    attachments_device_appeared(params.devargs);
     if (info->fallback[0])
         VLOG_WARN("uplink is slower than it could be uplink=%s driver=af_packet reason=%s",
                   params.name, info->fallback);
@@ -231,8 +254,17 @@ static void retry_uplink(struct uplink *uplink, long long now_ms)
 {
     char *error = NULL;
 
-    uplink->retry_ms = now_ms + REOPEN_MS;
     if (open_uplink(uplink, &error)) {
+        uplink->retry_ms = now_ms + uplink->backoff_ms;
+        if (uplink->gone) {
+            char *what = error;
+
+            error = xasprintf("%s, and is tried again each %u s: %s", uplink->gone,
+                              uplink->backoff_ms / 1000, what);
+            free(what);
+        }
+        if (uplink->device->netdev[0] == '\0')
+            uplink->backoff_ms = MIN(uplink->backoff_ms * 2, REOPEN_MAX_MS);
         if (uplink->reason == NULL || strcmp(uplink->reason, error) != 0)
             VLOG_WARN("uplink not open uplink=%s error=%s", uplink->device->name, error);
         free(uplink->reason);
@@ -252,6 +284,7 @@ int uplinks_open(const struct config *config_, char **error)
     for (unsigned i = 0; i < n_uplinks; i++) {
         uplinks[i].device = &config->uplinks[i];
         uplinks[i].port = UPLINK_PORT(i);
+        uplinks[i].backoff_ms = REOPEN_MS;
         retry_uplink(&uplinks[i], time_msec());
         any |= uplinks[i].open;
     }
@@ -266,8 +299,10 @@ int uplinks_open(const struct config *config_, char **error)
 
 void uplinks_close(void)
 {
-    for (unsigned i = 0; i < n_uplinks; i++)
+    for (unsigned i = 0; i < n_uplinks; i++) {
         free(uplinks[i].reason);
+        free(uplinks[i].gone);
+    }
     n_uplinks = 0;
     announce_fini();
 }
@@ -306,6 +341,21 @@ void uplinks_netdev_changed(int ifindex, const char *name, bool gone)
         } else if (uplink->open) {
             set_carrier(uplink, netdev_carrier(netdev), time_msec());
         }
+    }
+}
+
+void uplinks_device_gone(const char *what)
+{
+    for (unsigned i = n_uplinks; i-- > 0;) {
+        struct uplink *uplink = &uplinks[i];
+
+        if (!uplink->open || !dp_port_gone(uplink->port))
+            continue;
+        close_uplink(uplink);
+        uplink->gone = xasprintf("uplink %s: its device %s", uplink->device->name, what);
+        VLOG_WARN("%s", uplink->gone);
+        uplink->reason = xstrdup(uplink->gone);
+        uplink->retry_ms = time_msec() + REOPEN_FIRST_MS;
     }
 }
 

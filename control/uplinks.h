@@ -19,11 +19,13 @@ struct uplink {
     bool carrier;
     int ifindex;  // 0: no kernel netdev
     char *reason; // why it is not open; NULL if it is
+    char *gone;   // that its device was unplugged and when; NULL if it was not
     struct gateway gateways[CONFIG_RANGES_MAX];
     bool in_use[CONFIG_RANGES_MAX];
-    long long retry_ms; // try to open it again, if it is not open
-    long long probe_ms; // the next round of probes
-    unsigned eager;     // rounds left at a short interval
+    long long retry_ms;  // try to open it again, if it is not open
+    unsigned backoff_ms; // after the next time that it fails
+    long long probe_ms;  // the next round of probes
+    unsigned eager;      // rounds left at a short interval
 };
 
 // Opens the uplinks. One that is not there is waited for; fails if none can be opened, or the first
@@ -39,6 +41,11 @@ unsigned uplinks_buckets(unsigned i, unsigned range);
 
 // A netdev changed; see netdev.h.
 void uplinks_netdev_changed(int ifindex, const char *name, bool gone);
+// The devices of some ports are gone (dp_port_gone): closes the uplinks on them. `what` happened:
+// "was unplugged at ...".
+void uplinks_device_gone(const char *what);
+// The uplink that has to be open before another port of its device can be; NULL: none has.
+const struct uplink *uplinks_first_on(const char *devargs);
 // A frame that a worker handed over.
 void uplinks_punt(const struct dp_punt *punt, long long now_ms);
 // Probes, watches links, announces. Returns when to be called again.

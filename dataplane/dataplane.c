@@ -124,6 +124,8 @@ int dp_init(const struct dp_config *config, bool *hugepages, char **error)
     ret = tables_init(error);
     hugepages_lend();
     if (!ret)
+        ret = unplug_init(error);
+    if (!ret)
         ret = policy_init(error);
     if (!ret)
         ret = workers_init(error);

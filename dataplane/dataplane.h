@@ -89,11 +89,26 @@ struct dp_port_info {
 // Opens the device, configures and starts it, and lets the workers poll it. A pod port passes no
 // packet until guard rules for it are there.
 int dp_port_add(const struct dp_port_params *params, char **error);
-// Rules that name the port must be gone. Returns when no worker refers to it and the device is
-// closed.
+// Rules that name the port must be gone, but forward rules: their packets are dropped (port_gone).
+// Returns when no worker refers to it and the device is closed; a device that was unplugged is left
+// to dp_close_gone().
 int dp_port_del(uint16_t no, char **error);
 // NULL if there is no such port; valid until dp_port_del.
 const struct dp_port_info *dp_port_get(uint16_t no);
+
+// Do both name ports of one DPDK device?
+bool dp_same_device(const char *devargs, const char *other);
+// Was the device of any port unplugged since the last call? All ports of the device then say so
+// until they are deleted.
+bool dp_any_gone(void);
+bool dp_port_gone(uint16_t no);
+// Takes the port's device for unplugged: its ports say so, and it can be closed and opened anew.
+void dp_port_give_up(uint16_t no);
+// Closes devices that were unplugged and of which all ports are deleted, once other threads that
+// call their drivers have let go of each of their ethdevs. Until then they cannot be opened anew.
+// Returns how many ports wait for that.
+unsigned dp_close_gone(bool (*let_go)(uint16_t ethdev));
+
 // The device's link as its driver tells it; kernel netdevs are watched by control/, AF_XDP does not
 // tell.
 bool dp_port_link(uint16_t no);

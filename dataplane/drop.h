@@ -62,7 +62,8 @@
     /* output */                                                                                   \
     X(tx_full, "the outgoing port's queue is full")                                                \
     X(handoff_full, "the queue to the worker that owns the outgoing port is full")                 \
-    X(port_gone, "the outgoing port was removed while the packet was under way")
+    X(port_gone,                                                                                   \
+      "the outgoing port was removed while the packet was under way, or its device is gone")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,

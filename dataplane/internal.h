@@ -58,6 +58,8 @@ struct port {
     uint16_t mtu;
     int ifindex; // of a kernel netdev, 0: none
     struct xdp *xdp;
+    struct rte_device *device;           // of the ethdev; NULL for AF_XDP
+    struct port *next;                   // of those whose device is gone (unplug.c)
     uint16_t owner;                      // worker that sends what workers without a queue hand over
     int16_t txq[DP_WORKERS_MAX];         // each worker's transmit queue, -1: hand over to the owner
     uint16_t rxq_worker[DP_WORKERS_MAX]; // each receive queue's worker
@@ -274,6 +276,18 @@ int if_promiscuous(int ifindex, bool on);
 
 // port.c
 void ports_close(void);
+
+// unplug.c
+int unplug_init(char **error);
+// Was the port's device unplugged?
+bool unplug_is_gone(const struct port *port);
+// Keeps a port that no worker has any more until its device can be closed.
+void unplug_keep(struct port *port);
+bool unplug_keeps(uint16_t ethdev);
+// Is a device of this name still to be closed?
+bool unplug_keeps_device(const char *devargs);
+// The ethdev was closed; its number may be another device's.
+void unplug_forget(uint16_t ethdev);
 
 // The MAC address that frames to the port have: the router's, or on an uplink the node's.
 static inline const uint8_t *port_mac(const struct port *port)

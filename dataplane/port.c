@@ -30,7 +30,7 @@ static bool ethdev_in_use(uint16_t ethdev)
     for (unsigned no = 1; no <= PORT_MAX; no++)
         if (dp.ports[no] && !dp.ports[no]->xdp && dp.ports[no]->ethdev == ethdev)
             return true;
-    return false;
+    return unplug_keeps(ethdev);
 }
 
 // A DPDK port of the device that is not ours yet; RTE_MAX_ETHPORTS if there is none.
@@ -112,6 +112,7 @@ static void unprobe(struct port *port)
 
     rte_eth_dev_stop(port->ethdev);
     rte_eth_dev_close(port->ethdev);
+    unplug_forget(port->ethdev);
     if (!device)
         return;
     RTE_ETH_FOREACH_DEV_OF(ethdev, device)
@@ -160,6 +161,9 @@ static int ethdev_start(struct port *port, char **error)
     conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
     conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     conf.intr_conf.lsc = !!(*info.dev_flags & RTE_ETH_DEV_INTR_LSC);
+    // mlx5 tells of a device that is gone or broken only if it is asked to.
+    conf.intr_conf.rmv = !!(*info.dev_flags & RTE_ETH_DEV_INTR_RMV);
+    port->device = info.device;
     ret = rte_eth_dev_configure(port->ethdev, port->info.n_rxq, port->info.n_txq, &conf);
     if (ret)
         return set_error(ret, error, "%s: configuring %u receive and %u transmit queues: %s",
@@ -365,6 +369,10 @@ int dp_port_add(const struct dp_port_params *params, char **error)
         return set_error(-EINVAL, error,
                          "%s: MTU %u is more than the node's %u (mtu: in the node file)",
                          params->name, params->mtu, dp.config.mtu);
+    if (unplug_keeps_device(params->devargs))
+        return set_error(-EBUSY, error,
+                         "%s: its device was unplugged, and its driver has not let go of it yet",
+                         params->name);
     port = rte_zmalloc("port", sizeof *port, RTE_CACHE_LINE_SIZE);
     if (!port)
         return set_error(-ENOMEM, error, "%s: no memory; give DPDK more (memory: size)",
@@ -410,6 +418,10 @@ int dp_port_del(uint16_t no, char **error)
         return set_error(ret, error, "%s: no memory to take it from the workers",
                          port->info.params.name);
     }
+    if (unplug_is_gone(port)) {
+        unplug_keep(port);
+        return 0;
+    }
     close_device(port, false);
     free(port->guard);
     rte_free(port);
@@ -433,6 +445,13 @@ static void *close_xdp_ports(void *arg)
     return arg;
 }
 
+// At the end no other thread calls drivers.
+static bool anybody(uint16_t ethdev)
+{
+    (void)ethdev;
+    return true;
+}
+
 void ports_close(void)
 {
     pthread_t closers[CLOSERS];
@@ -444,7 +463,9 @@ void ports_close(void)
     close_xdp_ports(NULL);
     while (n > 0)
         pthread_join(closers[--n], NULL);
-    for (unsigned no = 1; no <= PORT_MAX; no++) {
+    // The uplinks last: mlx5 with hardware steering stops the port that all rules go by after all
+    // others.
+    for (unsigned no = PORT_MAX; no > 0; no--) {
         struct port *port = dp.ports[no];
 
         if (!port)
@@ -455,6 +476,7 @@ void ports_close(void)
         rte_free(port);
         dp.ports[no] = NULL;
     }
+    dp_close_gone(anybody);
 }
 
 const struct dp_port_info *dp_port_get(uint16_t no)

@@ -36,6 +36,7 @@ static struct rule rules[64];
 static bool rule_there[64];
 static unsigned announced;
 static bool in_nic;
+static bool device_gone;
 // The call that fails: counted down at each dp_port_add and dp_rule_add. 0: none.
 static unsigned fail_at;
 
@@ -62,7 +63,8 @@ int dp_port_del(uint16_t no, char **error)
     (void)error;
     assert_true(port_open[no]);
     for (unsigned slot = 0; slot < 64; slot++)
-        assert_false(rule_there[slot] && rules[slot].cookie == no);
+        assert_false(rule_there[slot] && rules[slot].cookie == no &&
+                     !(device_gone && rules[slot].table == RULE_TABLE_FORWARD));
     port_open[no] = false;
     return 0;
 }
@@ -171,6 +173,25 @@ void uplinks_announce_cancel(const struct in6_addr *address)
     (void)address;
 }
 
+static struct uplink first_uplink = {.gone = (char *)"uplink up0: its device was unplugged"};
+
+bool dp_port_gone(uint16_t no)
+{
+    return device_gone && port_open[no];
+}
+
+bool dp_same_device(const char *devargs, const char *other)
+{
+    size_t n = strcspn(devargs, ",");
+
+    return n && n == strcspn(other, ",") && !strncmp(devargs, other, n);
+}
+
+const struct uplink *uplinks_first_on(const char *devargs)
+{
+    return device_gone && dp_same_device(devargs, "net_esw0") ? &first_uplink : NULL;
+}
+
 // ---- the tests
 
 static unsigned count_ports(void)
@@ -268,6 +289,7 @@ static int setup(void **unused)
     announced = 0;
     in_nic = false;
     netdev_there = true;
+    device_gone = false;
     netdev_ifindex = 7;
     rules_init(&config);
     unlink(state_path);
@@ -539,6 +561,46 @@ static void test_a_netdev_that_vanishes_takes_the_rules_with_it(void **unused)
     free(fault.message);
 }
 
+// Its port is closed, but packets to it stay here: the forward rules do.
+static void test_a_device_that_goes_and_comes_back(void **unused)
+{
+    struct attachment a = request("c1", "", "10.1.10.5");
+    const struct attached *attached;
+    uint16_t port;
+
+    (void)unused;
+    strcpy(a.devargs, "net_esw0,representor=vf[0]");
+    port = attach(&a);
+    for (unsigned i = 0; i < 2; i++) {
+        attachments_device_gone("was unplugged"); // another one
+        assert_true(attachments_get(port)->up);
+        device_gone = true;
+        attachments_device_gone("was unplugged");
+        attached = attachments_get(port);
+        assert_false(attached->up);
+        assert_string_equal(attached->reason, first_uplink.gone);
+        assert_int_equal(count_ports(), 0);
+        assert_int_equal(count_rules(), 2);
+        refused(&a, FAULT_no_device);
+        attachments_run(time_msec() + 10000);
+        assert_int_equal(count_rules(), 2);
+        device_gone = false;
+        attachments_device_appeared("net_esw1,representor=vf[0]");
+        attachments_run(time_msec());
+        assert_false(attached->up);
+        attachments_device_appeared("net_esw0,wire0=up0");
+        attachments_run(time_msec());
+        assert_true(attached->up);
+        assert_int_equal(attachments_get(port)->attachment.port, port);
+        assert_int_equal(count_rules(), 4);
+    }
+    device_gone = true;
+    attachments_device_gone("was unplugged");
+    device_gone = false; // not there for the port that is not open
+    assert_true(detach("c1"));
+    is_empty();
+}
+
 static void test_lost_notifications_are_made_up_for(void **unused)
 {
     struct attachment a = request("c1", "v1", "10.1.10.5");
@@ -600,6 +662,7 @@ int main(void)
         TEST(test_restart_with_another_node_file),
         TEST(test_restart_without_the_netdev_waits_for_it),
         TEST(test_a_netdev_that_vanishes_takes_the_rules_with_it),
+        TEST(test_a_device_that_goes_and_comes_back),
         TEST(test_lost_notifications_are_made_up_for),
         TEST(test_check_compares),
         TEST(test_ports_run_out),
