@@ -58,7 +58,7 @@ bool exact4_del(struct exact4 *table, rte_be32_t key)
 
     if (!entry)
         return false;
-    slot = RTE_PTR_SUB(entry, offsetof(struct exact4_slot, entry));
+    slot = exact4_slot_of(entry);
     at = (uint32_t)(slot - table->slots);
     store_release(&slot->key, EXACT4_DELETED);
     rcu_wait();

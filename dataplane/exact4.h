@@ -52,6 +52,11 @@ static inline struct exact4_slot *exact4_first(struct exact4 *table, rte_be32_t 
     return &table->slots[exact4_hash(key) & table->mask];
 }
 
+static inline struct exact4_slot *exact4_slot_of(struct fwd_entry *entry)
+{
+    return RTE_PTR_SUB(entry, offsetof(struct exact4_slot, entry));
+}
+
 // The key's entry, NULL if it is not there. `slot` is exact4_first(table, key).
 static inline struct fwd_entry *exact4_find_from(struct exact4 *table, struct exact4_slot *slot,
                                                  rte_be32_t key)

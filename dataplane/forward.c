@@ -14,22 +14,28 @@
 // packets are padded.
 #define FRAME_MIN ((uint32_t)(RTE_ETHER_MIN_LEN - RTE_ETHER_CRC_LEN))
 
-static inline void send_on(struct worker *w, const struct packet *p, const struct fwd_entry *to,
-                           uint32_t slot)
+// Cuts off what follows the packet: it is no part of it, and may be more than the way out can
+// carry. Returns the frame's length.
+static inline uint32_t cut_off(struct rte_mbuf *m, uint16_t l3_len)
 {
-    struct dp_rule_stats *stats = &w->rules[slot];
-    struct rte_mbuf *m = p->mbuf;
     uint32_t len = m->pkt_len;
 
-    // What follows the packet is no part of it, and may be more than the way out can carry.
-    if (unlikely(len - RTE_ETHER_HDR_LEN > p->l3_len && len > FRAME_MIN)) {
-        len = RTE_MAX(RTE_ETHER_HDR_LEN + (uint32_t)p->l3_len, FRAME_MIN);
+    if (unlikely(len - RTE_ETHER_HDR_LEN > l3_len) && len > FRAME_MIN) {
+        len = RTE_MAX(RTE_ETHER_HDR_LEN + (uint32_t)l3_len, FRAME_MIN);
         rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - len));
     }
-    memcpy((uint8_t *)p->ip - RTE_ETHER_HDR_LEN, to->macs, sizeof to->macs);
+    return len;
+}
+
+static inline void send_on(struct worker *w, struct rte_mbuf *m, void *ip, uint32_t len,
+                           const struct fwd_entry *to, uint32_t slot)
+{
+    struct dp_rule_stats *stats = &w->rules[slot];
+
+    memcpy((uint8_t *)ip - RTE_ETHER_HDR_LEN, to->macs, sizeof to->macs);
     stats->packets++;
     stats->bytes += len;
-    output(w, to->port, m);
+    output_len(w, to->port, m, len);
 }
 
 // RFC 1624: TTL is the high byte of its 16-bit word, so the checksum grows by 1 (as this machine
@@ -156,16 +162,6 @@ static inline const struct fwd_entry *uplink6(struct worker *w, struct port *por
     return NULL;
 }
 
-// Is the frame larger than the way out, and the packet in it too? What follows the packet is cut
-// off.
-static inline bool is_too_big(struct packet *p, const struct fwd_entry *to)
-{
-    if (likely(p->mbuf->pkt_len - RTE_ETHER_HDR_LEN <= to->mtu))
-        return false;
-    rte_pktmbuf_trim(p->mbuf, (uint16_t)(p->mbuf->pkt_len - RTE_ETHER_HDR_LEN - p->l3_len));
-    return p->l3_len > to->mtu;
-}
-
 // Larger than the way out: in fragments if the sender allows it, else it is told (RFC 1191).
 static __rte_noinline void too_big4(struct worker *w, struct port *port, struct packet *p,
                                     const struct fwd_entry *to, uint32_t slot)
@@ -192,13 +188,14 @@ void forward4(struct worker *w, struct burst *b)
     forward_lookup4(b->v4, n, w->rules, hits);
     for (unsigned i = 0; i < n; i++) {
         struct packet *p = &b->v4[i];
+        struct rte_mbuf *m = p->mbuf;
         struct rte_ipv4_hdr *ip = p->ip;
         const struct fwd_entry *to = hits[i];
-        uint32_t slot;
+        uint32_t slot, len;
 
         if (unlikely(ip->time_to_live <= 1)) {
-            icmp4_error(w, b->port, p->mbuf, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
-            drop(w, b->port, p->mbuf, DROP_ttl_expired);
+            icmp4_error(w, b->port, m, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
+            drop(w, b->port, m, DROP_ttl_expired);
             continue;
         }
         if (to) {
@@ -209,12 +206,13 @@ void forward4(struct worker *w, struct burst *b)
                 continue;
             slot = dp.default_slot[p->gateway];
         }
-        if (unlikely(is_too_big(p, to))) {
+        len = cut_off(m, p->l3_len);
+        if (unlikely(p->l3_len > to->mtu)) {
             too_big4(w, b->port, p, to, slot);
             continue;
         }
         ipv4_dec_ttl(ip);
-        send_on(w, p, to, slot);
+        send_on(w, m, ip, len, to, slot);
     }
 }
 
@@ -227,13 +225,14 @@ void forward6(struct worker *w, struct burst *b)
     forward_lookup6(b->v6, b->n6, hits);
     for (unsigned i = 0; i < b->n6; i++) {
         struct packet *p = &b->v6[i];
+        struct rte_mbuf *m = p->mbuf;
         struct rte_ipv6_hdr *ip = p->ip;
         const struct fwd_entry *to = hits[i];
-        uint32_t slot;
+        uint32_t slot, len;
 
         if (unlikely(ip->hop_limits <= 1)) {
-            icmp6_error(w, b->port, p->mbuf, ICMP6_TIME_EXCEEDED, ICMP6_TIME_EXCEED_TRANSIT, 0);
-            drop(w, b->port, p->mbuf, DROP_ttl_expired);
+            icmp6_error(w, b->port, m, ICMP6_TIME_EXCEEDED, ICMP6_TIME_EXCEED_TRANSIT, 0);
+            drop(w, b->port, m, DROP_ttl_expired);
             continue;
         }
         if (to) {
@@ -244,13 +243,14 @@ void forward6(struct worker *w, struct burst *b)
                 continue;
             slot = dp.default_slot[p->gateway];
         }
-        if (unlikely(is_too_big(p, to))) {
-            icmp6_error(w, b->port, p->mbuf, ICMP6_PACKET_TOO_BIG, 0, to->mtu);
-            drop(w, b->port, p->mbuf, DROP_too_big);
+        len = cut_off(m, p->l3_len);
+        if (unlikely(p->l3_len > to->mtu)) {
+            icmp6_error(w, b->port, m, ICMP6_PACKET_TOO_BIG, 0, to->mtu);
+            drop(w, b->port, m, DROP_too_big);
             continue;
         }
         ip->hop_limits--;
-        send_on(w, p, to, slot);
+        send_on(w, m, ip, len, to, slot);
     }
 }
 

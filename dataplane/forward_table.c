@@ -79,16 +79,25 @@ void forward_lookup4(const struct packet *packets, unsigned n, const struct dp_r
                      struct fwd_entry *hits[])
 {
     struct exact4 *table = load_acquire(&table4);
-    struct exact4_slot *first[BURST];
 
     for (unsigned i = 0; i < n; i++) {
-        first[i] = exact4_first(table, dst4(&packets[i]));
-        rte_prefetch0(first[i]);
+        struct exact4_slot *first = exact4_first(table, dst4(&packets[i]));
+
+        rte_prefetch0(first);
+        hits[i] = &first->entry;
     }
     for (unsigned i = 0; i < n; i++) {
-        hits[i] = exact4_find_from(table, first[i], dst4(&packets[i]));
-        if (likely(hits[i] != NULL))
-            rte_prefetch0(&counters[hits[i]->slot]);
+        rte_be32_t key = dst4(&packets[i]);
+        struct fwd_entry *hit = hits[i];
+
+        // Most are where they are looked for first.
+        if (unlikely(load_acquire(&exact4_slot_of(hit)->key) != (EXACT4_KEY | key))) {
+            hit = exact4_find_from(table, exact4_slot_of(hit), key);
+            hits[i] = hit;
+            if (!hit)
+                continue;
+        }
+        rte_prefetch0(&counters[hit->slot]);
     }
 }
 

@@ -108,10 +108,15 @@ static inline bool ip6_is_nd(const struct rte_ipv6_hdr *ip)
 // send (RFC 2131 section 4.1, RFC 8415 section 7.2).
 static inline bool udp_is_control(const struct rte_udp_hdr *udp, uint16_t dhcp_server)
 {
+    // Where BFD's ports have the same bits, as few others do.
+    const rte_be16_t same = RTE_BE16((uint16_t) ~((3784 ^ 3785) | (3784 ^ 4784) | (3784 ^ 6784)));
     rte_be16_t dst = udp->dst_port;
 
-    return udp->src_port == rte_cpu_to_be_16(dhcp_server) || dst == RTE_BE16(3784) ||
-           dst == RTE_BE16(3785) || dst == RTE_BE16(4784) || dst == RTE_BE16(6784);
+    if (unlikely(udp->src_port == rte_cpu_to_be_16(dhcp_server)))
+        return true;
+    return unlikely(!((dst ^ RTE_BE16(3784)) & same)) &&
+           (dst == RTE_BE16(3784) || dst == RTE_BE16(3785) || dst == RTE_BE16(4784) ||
+            dst == RTE_BE16(6784));
 }
 
 static inline bool ipv4_is_control(const struct rte_ipv4_hdr *ip)

@@ -97,7 +97,7 @@ struct rate {
 };
 
 struct tx_buffer {
-    uint16_t n; // more than 0: it is in the worker's list
+    uint32_t n; // more than 0: it is in the worker's list
     uint32_t bytes;
     struct rte_mbuf *mbuf[BURST];
 };
@@ -126,7 +126,7 @@ struct worker {
     struct rate *packet_in_rate; // [PORT_MAX + 1]
     struct trace *trace;         // of dp_trace's dry run, see trace.h; NULL in workers
 
-    uint16_t n_dirty; // ports with frames in their tx buffer
+    uint32_t n_dirty; // ports with frames in their tx buffer
     uint16_t dirty[PORT_MAX + 1];
     struct tx_buffer *tx; // [PORT_MAX + 1]
 } __rte_cache_aligned;
@@ -359,18 +359,26 @@ void stats_retire(uint16_t no);
 // output.c
 void tx_flush(struct worker *w, uint16_t out);
 
-// Puts a frame into the outgoing port's buffer; worker_main flushes it at the end of the iteration.
-static inline void output(struct worker *w, uint16_t out, struct rte_mbuf *m)
+// Puts a frame of `len` bytes into the outgoing port's buffer; worker_main flushes it at the end of
+// the iteration.
+static inline void output_len(struct worker *w, uint16_t out, struct rte_mbuf *m, uint32_t len)
 {
     struct tx_buffer *tx = &w->tx[out];
+    uint32_t n = tx->n;
 
-    // Empty or full.
-    if (unlikely(tx->n - 1u >= BURST - 1)) {
-        if (tx->n)
-            tx_flush(w, out);
-        else
-            w->dirty[w->n_dirty++] = out;
+    // Not a branch: where packets leave by many ports, nobody can predict which is the first.
+    w->dirty[w->n_dirty] = out;
+    w->n_dirty += !n;
+    if (unlikely(n == BURST)) {
+        tx_flush(w, out);
+        n = 0;
     }
-    tx->bytes += m->pkt_len;
-    tx->mbuf[tx->n++] = m;
+    tx->mbuf[n] = m;
+    tx->n = n + 1;
+    tx->bytes += len;
+}
+
+static inline void output(struct worker *w, uint16_t out, struct rte_mbuf *m)
+{
+    output_len(w, out, m, m->pkt_len);
 }

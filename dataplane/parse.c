@@ -4,6 +4,9 @@
 // port's guard on the way, as what most of them begin with is compared at once.
 #include <string.h>
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 #include <rte_ip.h>
 #include <rte_prefetch.h>
 
@@ -20,8 +23,8 @@ const uint8_t l4_min[256] = {
 static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_hdr *ip,
                                unsigned ihl)
 {
-    uint64_t first, second, sum;
-    uint32_t third;
+    uint64_t first, second, third = 0, sum;
+    bool carry;
 
     if ((m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
         return true;
@@ -29,12 +32,11 @@ static inline bool ipv4_sum_ok(const struct rte_mbuf *m, const struct rte_ipv4_h
         return rte_raw_cksum(ip, ihl) == 0xffff;
     memcpy(&first, ip, sizeof first);
     memcpy(&second, (const uint8_t *)ip + 8, sizeof second);
-    memcpy(&third, (const uint8_t *)ip + 16, sizeof third);
-    sum = first + second;
-    sum += sum < first; // a carry is worth 1, modulo 0xffff
-    sum += third;
-    sum += sum < third;
-    return sum % 0xffff == 0;
+    memcpy(&third, (const uint8_t *)ip + 16, 4);
+    // A carry is worth 1, modulo 0xffff; `first` begins with 0x45, so it has room for one.
+    first += __builtin_add_overflow(second, third, &second);
+    carry = __builtin_add_overflow(first, second, &sum);
+    return (sum + carry) % 0xffff == 0;
 }
 
 // RFC 1812 section 5.2.2: the checks on every IPv4 header. Returns DROP_N if it is sound. `plain`:
@@ -49,11 +51,11 @@ static inline enum drop_reason ipv4_sound(const struct rte_mbuf *m, unsigned l3,
         if (unlikely(avail < sizeof *ip))
             return DROP_ipv4_header;
         ihl = (ip->version_ihl & 15) * 4;
-        if (unlikely(ip->version_ihl >> 4 != 4 || ihl < sizeof *ip))
+        if (unlikely(ip->version_ihl >> 4 != 4 || ihl < sizeof *ip || ihl > avail))
             return DROP_ipv4_header;
     }
-    total = rte_be_to_cpu_16(ip->total_length);
-    if (unlikely(total < ihl || total > avail))
+    total = ntohs(ip->total_length);
+    if (unlikely(total - ihl > avail - ihl)) // less than the header, or more than there is
         return DROP_ipv4_header;
     if (unlikely(!ipv4_sum_ok(m, ip, ihl)))
         return DROP_ipv4_checksum;
@@ -203,9 +205,9 @@ static __rte_noinline void other_input(struct worker *w, struct port *port, stru
 // How most frames begin that a port takes, the plain ones: with the MAC addresses that it expects
 // and an IPv4 header without options, of no fragment; on a guarded port, from the first of its
 // addresses. (frame ^ expect) & mask is 0.
-typedef uint64_t half __attribute__((vector_size(16), may_alias, aligned(1)));
+typedef uint64_t head __attribute__((vector_size(32), may_alias, aligned(1)));
 struct plain {
-    half expect[2], mask[2];
+    head expect, mask;
     uint32_t min_len;
 };
 
@@ -217,10 +219,10 @@ static inline struct plain plain_of(const struct port *port, const struct guard 
     uint64_t address = has_address ? guard->v4[0].address : 0;
 
     return (struct plain){
-        .expect = {{port->l2_expect_lo, port->l2_expect_hi | type << 32 | vhl << 48},
-                   {0, address << 16}},
-        .mask = {{port->l2_mask_lo, port->l2_mask_hi | UINT64_C(0xffffff) << 32},
-                 {fragment << 32, port->guarded ? UINT64_C(0xffffffff) << 16 : 0}},
+        .expect = {port->l2_expect_lo, port->l2_expect_hi | type << 32 | vhl << 48, 0,
+                   address << 16},
+        .mask = {port->l2_mask_lo, port->l2_mask_hi | UINT64_C(0xffffff) << 32, fragment << 32,
+                 port->guarded ? UINT64_C(0xffffffff) << 16 : 0},
         // A guarded port without an address has no plain frames.
         .min_len = port->guarded && !has_address ? UINT32_MAX
                                                  : RTE_ETHER_HDR_LEN + sizeof(struct rte_ipv4_hdr),
@@ -229,14 +231,16 @@ static inline struct plain plain_of(const struct port *port, const struct guard 
 
 static inline bool is_plain(const struct plain *plain, const struct rte_mbuf *m)
 {
-    const half *head = rte_pktmbuf_mtod(m, const half *);
-    half differ;
+    head differ;
 
-    if (unlikely(m->data_len < plain->min_len))
+    if (unlikely(m->data_len < plain->min_len || m->nb_segs != 1))
         return false;
-    differ = ((head[0] ^ plain->expect[0]) & plain->mask[0]) |
-             ((head[1] ^ plain->expect[1]) & plain->mask[1]);
-    return !(differ[0] | differ[1]);
+    differ = (*rte_pktmbuf_mtod(m, const head *) ^ plain->expect) & plain->mask;
+#ifdef __AVX__
+    return _mm256_testz_si256((__m256i)differ, (__m256i)differ);
+#else
+    return !(differ[0] | differ[1] | differ[2] | differ[3]);
+#endif
 }
 
 // What is left to do with a frame.
@@ -252,6 +256,12 @@ static __rte_noinline enum parsed parse_rest(struct worker *w, struct port *port
     uint32_t hi;
     rte_be16_t type;
 
+    // Any port's frame fits into one buffer (tables_init). Where a pod sends larger ones, some
+    // drivers (memif, vhost-user, pcap) chain buffers, of which no stage looks at but the first.
+    if (unlikely(m->nb_segs != 1)) {
+        drop(w, port, m, DROP_oversized);
+        return SEEN_TO;
+    }
     if (unlikely(m->data_len < RTE_ETHER_HDR_LEN)) {
         drop(w, port, m, DROP_runt);
         return SEEN_TO;
@@ -308,78 +318,61 @@ static inline void count_plain(struct worker *w, const struct guard *guard, uint
     w->rules[guard->v4[0].slot].bytes += bytes;
 }
 
-static inline void parse_frames(struct worker *w, struct burst *b, struct rte_mbuf **mbufs,
-                                unsigned n)
+// Returns the frames' bytes.
+static inline uint64_t parse_frames(struct worker *w, struct burst *b, struct rte_mbuf **mbufs,
+                                    unsigned n)
 {
     struct port *port = b->port;
     const struct guard *guard = port->guarded ? load_acquire(&port->guard) : NULL;
     const struct plain plain = plain_of(port, guard);
     const uint16_t gateway = guard ? guard->v4[0].gateway : 0;
+    struct packet *v4 = b->v4, *v6 = b->v6;
     // Sums in memory would have to wait for that of the packet before.
-    uint64_t packets = 0, bytes = 0;
-    unsigned n4 = 0, n6 = 0;
+    uint64_t bytes = 0, other_bytes = 0; // of frames that are not plain and sound
+    unsigned n_other = 0;
 
     for (unsigned i = 0; i < n; i++) {
         struct rte_mbuf *m = mbufs[i];
-        struct packet *p = &b->v4[n4];
-        enum drop_reason reason;
+        enum drop_reason reason = DROP_N;
         enum parsed parsed;
         uint16_t l3_len;
 
+        bytes += m->pkt_len;
         if (likely(is_plain(&plain, m))) {
             reason = plain_check(port, m, &l3_len);
-            if (unlikely(reason != DROP_N)) {
-                drop(w, port, m, reason);
+            if (likely(reason == DROP_N)) {
+                *v4++ = (struct packet){m, ip4(m), l3_len, gateway};
                 continue;
             }
-            *p = (struct packet){m, ip4(m), l3_len, gateway};
-            packets++;
-            bytes += m->pkt_len;
-            n4++;
+        }
+        n_other++;
+        other_bytes += m->pkt_len;
+        if (reason != DROP_N) {
+            drop(w, port, m, reason);
             continue;
         }
-        parsed = parse_rest(w, port, m, p);
+        parsed = parse_rest(w, port, m, v4);
         if (parsed == IS_IPV4)
-            n4++;
+            v4++;
         else if (parsed == IS_IPV6)
-            b->v6[n6++] = *p;
+            *v6++ = *v4;
     }
-    b->n4 = (uint16_t)n4;
-    b->n6 = (uint16_t)n6;
-    count_plain(w, guard, packets, bytes);
-}
-
-// Any port's frame fits into one buffer (tables_init). Where a pod sends larger ones, some drivers
-// (memif, vhost-user, pcap) chain buffers, of which no stage looks at but the first. Returns how
-// many are left.
-static __rte_noinline unsigned drop_chained(struct worker *w, const struct port *port,
-                                            struct rte_mbuf **mbufs, unsigned n)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        if (mbufs[i]->nb_segs == 1)
-            mbufs[kept++] = mbufs[i];
-        else
-            drop(w, port, mbufs[i], DROP_oversized);
-    return kept;
+    b->n4 = (uint16_t)(v4 - b->v4);
+    b->n6 = (uint16_t)(v6 - b->v6);
+    count_plain(w, guard, n - n_other, bytes - other_bytes);
+    return bytes;
 }
 
 void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
 {
-    uint64_t bytes = 0;
-    uint16_t segments = 0;
+    struct port_counters *counters = &w->counters[b->port->no];
+    uint64_t bytes;
 
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-        bytes += mbufs[i]->pkt_len;
-        segments |= mbufs[i]->nb_segs;
-    }
-    w->counters[b->port->no].rx_packets += n;
-    w->counters[b->port->no].rx_bytes += bytes;
-    if (unlikely(segments > 1))
-        n = drop_chained(w, b->port, mbufs, n);
-    parse_frames(w, b, mbufs, n);
+    counters->rx_packets += n;
+    bytes = parse_frames(w, b, mbufs, n);
+    counters->rx_bytes += bytes;
 }
 
 void parse_again(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf *m)
