@@ -285,6 +285,8 @@ int uplinks_open(const struct config *config_, char **error)
         uplinks[i].device = &config->uplinks[i];
         uplinks[i].port = UPLINK_PORT(i);
         uplinks[i].backoff_ms = REOPEN_MS;
+    }
+    for (unsigned i = 0; i < n_uplinks; i++) {
         retry_uplink(&uplinks[i], time_msec());
         any |= uplinks[i].open;
     }
