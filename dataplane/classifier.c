@@ -37,14 +37,20 @@
 #define BUILD_BYTES_PER_RULE ((size_t)66 << 10)
 #define BUILD_BUDGETS        4
 
-// A build begins when there was no change for a while, or the first is some time ago; and it takes
-// half of the time at most.
+// A build begins when there was no change for a while, or the first is some time ago; and builds of
+// a kind take half of the time at most.
 #define QUIET_US 5000
 #define WAIT_US  200000
 // Hash tables are sorted again, and emptied ones freed, that often at most.
 #define TIDY_US 20000
 
+// With so few rules, twice 512, vectors cost less than tries whatever the packet: they stay. With
+// more they are there in milliseconds, and tries, which may take seconds, follow if not more than
+// one in so many rules changed since.
+#define FEW_CHANGED 32
+
 unsigned cls_acl_worth = 80;
+unsigned cls_vectors_rules = 1024;
 
 struct classifier {
     char *name;
@@ -64,8 +70,9 @@ struct classifier {
     struct acl *old;     // the last acl, until no worker uses it
     uint64_t old_token;  // ... when that is
     size_t acl_bytes;
+    bool tries_due;                           // vectors are in force that tries are to follow
     uint64_t first_change_us, last_change_us; // 0: none since the last build began
-    uint64_t next_build_us, next_tidy_us;     // not before
+    uint64_t next_vectors_us, next_tries_us, next_tidy_us; // not before
     uint64_t builds, build_us_last;
     uint64_t refused_bytes;
 };
@@ -342,11 +349,28 @@ static void acl_copy(struct classifier *cls, struct acl *acl, struct acl_source 
     }
 }
 
-// A build that took so long was for nothing; it would not be better soon.
-static void build_refused(struct classifier *cls, uint64_t us, size_t bytes)
+static void build_not_within(struct classifier *cls, const struct acl *acl, uint64_t us)
 {
-    cls->next_build_us = now_us() + 11 * us + 1000000;
+    *(acl->is_tries ? &cls->next_tries_us : &cls->next_vectors_us) = now_us() + us;
+}
+
+// A build that took so long was for nothing; it would not be better soon.
+static void build_refused(struct classifier *cls, const struct acl *acl, uint64_t us, size_t bytes)
+{
+    build_not_within(cls, acl, 11 * us + 1000000);
     cls->refused_bytes = bytes;
+}
+
+// Rules that the published acl does not know, or that it has and that are gone.
+static uint32_t acl_delta(const struct classifier *cls)
+{
+    return cls->acl ? cls->changed[cls->acl->generation % 2].n_rules + cls->acl->n_dead : 0;
+}
+
+// Whether rules are compiled to tries next, or to vectors.
+static bool tries_next(const struct classifier *cls, uint32_t n_rules)
+{
+    return cls->acl && n_rules > cls_vectors_rules && acl_delta(cls) <= n_rules / FEW_CHANGED;
 }
 
 static void build_start(struct classifier *cls)
@@ -366,13 +390,15 @@ static void build_start(struct classifier *cls)
         mask_table_pin(acl->direct[i], 1);
     acl_copy(cls, acl, job->sources);
     job->acl = acl;
+    acl->is_tries = tries_next(cls, acl->n_rules);
     cls->first_change_us = cls->last_change_us = 0;
+    cls->tries_due = false;
     // Beside the acl that it replaces; half of what there is without that is for others.
     left = budget->max - RTE_MIN(budget->used, budget->max);
     job->max_bytes = RTE_MIN(left, (left + cls->acl_bytes) / 2);
-    refused = acl->n_rules * BUILD_BYTES_PER_RULE > BUILD_BUDGETS * budget->max;
+    refused = acl->is_tries && acl->n_rules * BUILD_BYTES_PER_RULE > BUILD_BUDGETS * budget->max;
     if (refused)
-        build_refused(cls, 0, BUILD_BUDGETS * budget->max);
+        build_refused(cls, acl, 0, BUILD_BUDGETS * budget->max);
     if (refused || acl_job_start(job)) {
         unpin(cls, acl);
         acl_free(acl);
@@ -390,16 +416,19 @@ static void build_finish(struct classifier *cls)
 
     cls->build_us_last = job->us;
     cls->builds++;
-    cls->next_build_us = now_us() + job->us;
+    build_not_within(cls, job->acl, job->us);
     if (!job->result && budget->used + job->acl->bytes > budget->max)
         job->result = -ENOSPC;
     if (job->result) {
-        build_refused(cls, job->us, job->result == -ENOTSUP ? 0 : job->max_bytes);
+        build_refused(cls, job->acl, job->us, job->result == -ENOTSUP ? 0 : job->max_bytes);
         // No acl is right if an old one is ever less so.
         build_abandon(cls);
         return;
     }
-    cls->refused_bytes = 0;
+    if (job->acl->is_tries || job->acl->n_rules <= cls_vectors_rules)
+        cls->refused_bytes = 0;
+    else
+        cls->tries_due = true;
     acl_publish(cls, job->acl);
     cls->acl_bytes += job->acl->bytes;
     budget->used += job->acl->bytes;
@@ -448,9 +477,9 @@ bool cls_poll(struct classifier *cls)
             build_finish(cls);
         return true;
     }
-    if (!cls->first_change_us)
+    if (!cls->first_change_us && !cls->tries_due)
         return untidy || cls->memory.first;
-    if (now < cls->next_build_us ||
+    if (now < (tries_next(cls, cls->all.n_rules) ? cls->next_tries_us : cls->next_vectors_us) ||
         (now - cls->last_change_us < QUIET_US && now - cls->first_change_us < WAIT_US))
         return true;
     if (acl_wanted(cls)) {
@@ -459,6 +488,7 @@ bool cls_poll(struct classifier *cls)
         if (cls->acl)
             acl_publish(cls, NULL);
         cls->first_change_us = cls->last_change_us = cls->refused_bytes = 0;
+        cls->tries_due = false;
     }
     return true;
 }
@@ -550,12 +580,12 @@ void cls_stats(const struct classifier *cls, struct classifier_stats *stats)
 
     *stats = (struct classifier_stats){
         .structure = !cls->all.n_rules                 ? "empty"
-                     : acl                             ? "acl"
+                     : acl                             ? acl->is_tries ? "acl" : "vectors"
                      : cls->all.n_masks <= EXACT_MASKS ? "exact"
                                                        : "hash",
         .rules = cls->all.n_rules,
         .masks = cls->all.n_masks,
-        .delta = acl ? cls->changed[acl->generation % 2].n_rules + acl->n_dead : 0,
+        .delta = acl_delta(cls),
         .bytes = cls->memory.bytes + cls->acl_bytes,
         .compiling = cls->job != NULL,
         .refused_bytes = cls->refused_bytes,

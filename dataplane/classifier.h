@@ -3,9 +3,10 @@
 // orders and versions, and nothing of actions.
 //
 // Structures, each the cheapest that the rules allow: exact (all rules share few masks: hash
-// tables, changed in place), acl (the rest: rte_acl, built by a thread of its own beside the live
-// one and swapped, with hash tables by mask for what changed since). What a lookup costs depends
-// on the rules, never on what was looked up before.
+// tables, changed in place), acl (the rest: vectors of bits and, where rules are thousands,
+// rte_acl, built by a thread of its own beside the live one and swapped, with hash tables by mask
+// for what changed since). What a lookup costs depends on the rules, never on what was looked up
+// before.
 //
 // Threads: insert, remove, poll and the statistics are for the control thread; lookup is for
 // workers, lock-free and without waiting. Removed rules may be read by workers until a grace period
@@ -71,9 +72,10 @@ void cls_lookup(const struct classifier *cls, uint64_t version,
                 const struct match_key *const keys[], unsigned n, struct cls_rule *hits[]);
 
 struct classifier_stats {
-    const char *structure; // "empty", "exact", "hash" (by many masks), "acl"
+    const char *structure; // "empty", "exact", "hash" (by many masks), "vectors", "acl"
     uint32_t rules, masks;
-    uint32_t delta; // rules that are not yet in the acl, and rules removed that still are
+    uint32_t
+        delta; // rules that are not yet in the vectors or acl, and rules removed that still are
     uint64_t bytes;
     bool compiling; // to an acl, in the background
     uint64_t builds, build_us_last;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Rules compiled by rte_acl, a context for each class of packets: its lookups cost nearly the same
-// for 10 and for 10,000 rules of any masks.
+// Rules compiled, for each class of packets: to vectors, or by rte_acl to tries, whose lookups cost
+// nearly the same for 10 and for 10,000 rules of any masks.
 //
 // rte_acl wants fields: one of a single byte, then any number of 4-byte ones. A field is a
 // window into the key; only the bytes that some rule's mask has bits in are covered.
@@ -42,7 +42,7 @@ static uint32_t used_bytes(const struct acl_source *sources, uint32_t n, enum ke
             continue;
         n_rules++;
         for (unsigned b = 0; b < KEY_BYTES; b++)
-            if (((const uint8_t *)mask)[b] && !word_implied(class, b / 4, mask[b / 4]))
+            if (((const uint8_t *)mask)[b] && !word_implied(sources[i].class, b / 4, mask[b / 4]))
                 used[b] = true;
     }
     return n_rules;
@@ -82,14 +82,14 @@ static void choose_fields(const bool used[KEY_BYTES], struct rte_acl_config *con
 }
 
 static void fill_rule(struct acl_rule *rule, const struct rte_acl_config *config,
-                      enum key_class class, const struct acl_source *source)
+                      const struct acl_source *source)
 {
     struct match_key mask = source->mask;
     uint32_t *words = (uint32_t *)&mask;
 
     // What all packets of the class have is no field, or not in this rule.
     for (unsigned w = 0; w < MATCH_KEY_WORDS; w++)
-        if (word_implied(class, w, words[w]))
+        if (word_implied(source->class, w, words[w]))
             words[w] = 0;
     for (unsigned f = 0; f < config->num_fields; f++) {
         const uint8_t *m = (const uint8_t *)&mask + config->defs[f].offset;
@@ -109,30 +109,75 @@ static void fill_rule(struct acl_rule *rule, const struct rte_acl_config *config
     }
 }
 
-// Orders as priorities: their ranks.
-struct ranked {
-    uint64_t order;
-    uint32_t number;
-};
-
 static int by_order(const void *a, const void *b)
 {
-    const struct ranked *x = a, *y = b;
+    const struct acl_source *x = *(const struct acl_source *const *)a,
+                            *y = *(const struct acl_source *const *)b;
 
-    return (x->order > y->order) - (x->order < y->order);
+    return (x->order < y->order) - (x->order > y->order);
+}
+
+// The numbers of the sources, the highest order first; NULL: no memory.
+static uint32_t *sort_sources(const struct acl_source *sources, uint32_t n)
+{
+    const struct acl_source **sorted = malloc((n + 1) * sizeof *sorted);
+    uint32_t *numbers = malloc((n + 1) * sizeof *numbers);
+
+    if (sorted && numbers) {
+        for (uint32_t i = 0; i < n; i++)
+            sorted[i] = &sources[i];
+        qsort(sorted, n, sizeof *sorted, by_order);
+        for (uint32_t i = 0; i < n; i++)
+            numbers[i] = (uint32_t)(sorted[i] - sources);
+    } else {
+        free(numbers);
+        numbers = NULL;
+    }
+    free(sorted);
+    return numbers;
+}
+
+static int build_tries(struct acl *acl, enum key_class class, const struct acl_source *sources,
+                       const uint32_t numbers[], uint32_t n, struct rte_acl_config *config,
+                       size_t max_bytes)
+{
+    static unsigned serial; // only the builds' thread is here
+    char name[RTE_ACL_NAMESIZE];
+    struct rte_acl_param param = {.name = name,
+                                  .socket_id = SOCKET_ID_ANY,
+                                  .rule_size = RTE_ACL_RULE_SZ(config->num_fields),
+                                  .max_rule_num = n};
+    int ret = 0;
+
+    if ((size_t)n * param.rule_size >= max_bytes)
+        return -ENOSPC;
+    config->max_size = max_bytes - (size_t)n * param.rule_size;
+    snprintf(name, sizeof name, "cls%u", serial++);
+    acl->tries[class] = rte_acl_create(&param);
+    if (!acl->tries[class])
+        return -ENOMEM;
+    // That rte_acl cannot do with the rules is not worth a line in anybody's log.
+    rte_log_set_level_pattern("lib.acl", RTE_LOG_CRIT);
+    for (uint32_t i = 0; i < n && !ret; i++) {
+        struct acl_rule rule = {.data = {.category_mask = 1,
+                                         .priority = (int32_t)(n - 1 - i) + RTE_ACL_MIN_PRIORITY,
+                                         .userdata = numbers[i] + 1}};
+
+        fill_rule(&rule, config, &sources[numbers[i]]);
+        ret = rte_acl_add_rules(acl->tries[class], (struct rte_acl_rule *)&rule, 1);
+    }
+    if (!ret)
+        ret = rte_acl_build(acl->tries[class], config);
+    return ret == -ERANGE ? -ENOSPC : ret;
 }
 
 static int build_class(struct acl *acl, enum key_class class, const struct acl_source *sources,
-                       uint32_t n, const uint32_t rank[], size_t max_bytes)
+                       const uint32_t sorted[], uint32_t n, size_t max_bytes)
 {
-    static unsigned serial; // only the builds' thread is here
     bool used[KEY_BYTES];
-    struct rte_acl_config config = {.num_categories = 1, .max_size = max_bytes};
-    uint32_t n_rules = used_bytes(sources, n, class, used);
-    char name[RTE_ACL_NAMESIZE];
-    struct rte_acl_param param = {
-        .name = name, .socket_id = SOCKET_ID_ANY, .max_rule_num = n_rules};
-    int ret = 0;
+    struct rte_acl_config config = {.num_categories = 1};
+    uint32_t n_rules = used_bytes(sources, n, class, used), *numbers, m = 0;
+    int ret;
 
     if (!n_rules)
         return 0;
@@ -141,63 +186,62 @@ static int build_class(struct acl *acl, enum key_class class, const struct acl_s
         acl->compiled[class] = false;
         return 0;
     }
-    param.rule_size = RTE_ACL_RULE_SZ(config.num_fields);
-    if ((size_t)n_rules * param.rule_size >= max_bytes)
-        return -ENOSPC;
-    config.max_size -= n_rules * param.rule_size;
-    snprintf(name, sizeof name, "cls%u", serial++);
-    acl->ctx[class] = rte_acl_create(&param);
-    if (!acl->ctx[class])
+    numbers = malloc(n_rules * sizeof *numbers);
+    if (!numbers)
         return -ENOMEM;
-    // That rte_acl cannot do with the rules is not worth a line in anybody's log.
-    rte_log_set_level_pattern("lib.acl", RTE_LOG_CRIT);
-    for (uint32_t i = 0; i < n && !ret; i++)
-        if (rule_in_class(sources[i].class, class)) {
-            struct acl_rule rule = {.data = {.category_mask = 1,
-                                             .priority = (int32_t)rank[i] + RTE_ACL_MIN_PRIORITY,
-                                             .userdata = i + 1}};
-
-            fill_rule(&rule, &config, class, &sources[i]);
-            ret = rte_acl_add_rules(acl->ctx[class], (struct rte_acl_rule *)&rule, 1);
-        }
-    if (!ret)
-        ret = rte_acl_build(acl->ctx[class], &config);
-    return ret == -ERANGE ? -ENOSPC : ret;
+    for (uint32_t i = 0; i < n; i++)
+        if (rule_in_class(sources[sorted[i]].class, class))
+            numbers[m++] = sorted[i];
+    if (acl->is_tries) {
+        ret = build_tries(acl, class, sources, numbers, n_rules, &config, max_bytes);
+    } else {
+        used[config.defs[0].offset] = true; // one at least
+        acl->vectors[class] =
+            vectors_new(sources, numbers, n_rules, used, max_bytes - acl_vectors_size(acl));
+        ret = acl->vectors[class] ? 0 : -ENOSPC;
+    }
+    free(numbers);
+    return ret;
 }
 
 int acl_build(struct acl *acl, const struct acl_source *sources, uint32_t n, size_t max_bytes)
 {
-    struct ranked *ranked = malloc((n + 1) * sizeof *ranked);
-    uint32_t *rank = malloc((n + 1) * sizeof *rank);
-    int ret = ranked && rank ? 0 : -ENOMEM;
+    uint32_t *sorted = sort_sources(sources, n);
+    int ret = sorted ? 0 : -ENOMEM;
 
-    for (uint32_t i = 0; i < n && !ret; i++)
-        ranked[i] = (struct ranked){.order = sources[i].order, .number = i};
-    if (!ret)
-        qsort(ranked, n, sizeof *ranked, by_order);
-    for (uint32_t i = 0; i < n && !ret; i++)
-        rank[ranked[i].number] = i;
     for (unsigned c = 0; c < ACL_CLASSES && !ret; c++)
         if (acl->compiled[c])
-            ret = build_class(acl, c, sources, n, rank, max_bytes);
-    free(ranked);
-    free(rank);
+            ret = build_class(acl, c, sources, sorted, n, max_bytes);
+    free(sorted);
     if (!ret && !acl->compiled[0] && !acl->compiled[1] && !acl->compiled[2])
         return -ENOTSUP;
     return ret;
 }
 
+size_t acl_vectors_size(const struct acl *acl)
+{
+    size_t size = 0;
+
+    for (unsigned c = 0; c < ACL_CLASSES; c++)
+        size += vectors_size(acl->vectors[c]);
+    return size;
+}
+
 void acl_free(struct acl *acl)
 {
-    for (unsigned c = 0; c < ACL_CLASSES; c++)
-        rte_acl_free(acl->ctx[c]);
+    for (unsigned c = 0; c < ACL_CLASSES; c++) {
+        free(acl->vectors[c]);
+        rte_acl_free(acl->tries[c]);
+    }
     free(acl);
 }
 
 void acl_lookup(const struct acl *acl, enum key_class class, const struct match_key *const keys[],
                 unsigned n, uint32_t numbers[])
 {
-    if (!acl->ctx[class] ||
-        rte_acl_classify(acl->ctx[class], (const uint8_t **)(uintptr_t)keys, numbers, n, 1))
+    if (acl->vectors[class])
+        vectors_lookup(acl->vectors[class], keys, n, numbers);
+    else if (!acl->tries[class] ||
+             rte_acl_classify(acl->tries[class], (const uint8_t **)(uintptr_t)keys, numbers, n, 1))
         memset(numbers, 0, n * sizeof numbers[0]);
 }

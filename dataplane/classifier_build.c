@@ -61,7 +61,7 @@ static void job_run(struct acl_job *job)
     job->us = now_us() - start;
     // rte_acl does not tell. What others take meanwhile is little beside it.
     after = heap_bytes();
-    job->acl->bytes = after > before ? after - before : 0;
+    job->acl->bytes = (after > before ? after - before : 0) + acl_vectors_size(job->acl);
     if (!job->result && job->acl->bytes > job->max_bytes)
         job->result = -ENOSPC;
 }

@@ -85,10 +85,11 @@ void mask_table_lookup(const struct mask_set *set, const struct mask_table *tabl
                        enum key_class class, uint64_t version, const struct match_key *const keys[],
                        unsigned n, struct cls_rule *hits[]);
 
-// The cycles a packet from which on hash tables are compiled into an acl. For tests.
-extern unsigned cls_acl_worth;
+// The cycles a packet from which on hash tables are compiled into an acl, and the rules up to which
+// that is vectors and stays so. For tests.
+extern unsigned cls_acl_worth, cls_vectors_rules;
 
-// classifier_acl.c: rules compiled by rte_acl.
+// classifier_acl.c: rules compiled, to vectors of our own or by rte_acl to tries.
 #define ACL_CLASSES 3 // KEY_IPV4, KEY_IPV6, KEY_OTHER
 
 // A rule as it was when a build began.
@@ -99,9 +100,12 @@ struct acl_source {
 };
 
 struct acl {
-    struct rte_acl_ctx *ctx[ACL_CLASSES]; // NULL: no rule is for packets of the class
-    bool compiled[ACL_CLASSES];           // false: few masks, the hash tables are cheaper
-    uint64_t serial;                      // rules up to this one are in it
+    // Of one of the two; NULL: no rule is for packets of the class.
+    struct vectors *vectors[ACL_CLASSES];
+    struct rte_acl_ctx *tries[ACL_CLASSES];
+    bool is_tries;
+    bool compiled[ACL_CLASSES]; // false: few masks, the hash tables are cheaper
+    uint64_t serial;            // rules up to this one are in it
     unsigned generation;
     uint32_t n_rules, n_dead; // n_dead: of them removed since
     size_t bytes;
@@ -113,15 +117,26 @@ struct acl {
 };
 
 // Compiles the sources for the classes that acl->compiled says, and takes those back that are not
-// worth it; source i is rule number i. Takes up to max_bytes of DPDK's heap. Slow: milliseconds to
-// minutes. -ENOSPC: it would be larger; -ENOMEM: the heap or rte_acl's limits do not do; -ENOTSUP:
-// no class is worth it.
+// worth it; source i is rule number i. Takes up to max_bytes: vectors of the C library's memory,
+// tries of DPDK's heap. Slow: vectors take milliseconds, tries up to minutes. -ENOSPC: it would be
+// larger; -ENOMEM: the memory or rte_acl's limits do not do; -ENOTSUP: no class is worth it.
 int acl_build(struct acl *acl, const struct acl_source *sources, uint32_t n, size_t max_bytes);
-// Frees the contexts, may take milliseconds, and acl.
+size_t acl_vectors_size(const struct acl *acl);
+// Frees what is compiled, may take milliseconds, and acl.
 void acl_free(struct acl *acl);
 // For each key, all of one compiled class, the number of the best rule + 1, or 0.
 void acl_lookup(const struct acl *acl, enum key_class class, const struct match_key *const keys[],
                 unsigned n, uint32_t numbers[]);
+
+// classifier_vectors.c: for n sources by their numbers, the best first, and the bytes of a key that
+// they look at, at least one. Frees like malloc. NULL: it would be larger than max_bytes, or there
+// is no memory.
+struct vectors *vectors_new(const struct acl_source *sources, const uint32_t numbers[], uint32_t n,
+                            const bool used[sizeof(struct match_key)], size_t max_bytes);
+size_t vectors_size(const struct vectors *vectors);
+// Like acl_lookup.
+void vectors_lookup(const struct vectors *vectors, const struct match_key *const keys[], unsigned n,
+                    uint32_t numbers[]);
 
 // classifier_build.c: one thread for all classifiers, which builds one acl after another.
 struct acl_job {

@@ -19,8 +19,9 @@
 #include "tests/unit/eal.h"
 #include "tests/unit/random.h"
 
-#define RULES_MAX_OF_SET 2000
+#define RULES_MAX_OF_SET 4000
 #define WORTH            80
+#define MANY             1024 // rules, which vectors look up otherwise than few
 #define STYLES           5
 #define STYLE_PREFIXES   4 // of one address
 
@@ -42,7 +43,7 @@ struct pair {
 };
 
 static struct {
-    uint64_t packets, hits, acl, changed, dead, prefixes;
+    uint64_t packets, hits, vectors, many, tries, changed, dead, prefixes;
 } seen;
 
 static void random_bytes(void *p, size_t n)
@@ -313,6 +314,11 @@ static bool same(const struct pair *pair, uint64_t version, const struct match_k
     return equal;
 }
 
+static bool is_compiled(const struct classifier_stats *stats)
+{
+    return !strcmp(stats->structure, "vectors") || !strcmp(stats->structure, "acl");
+}
+
 static void check(const struct pair *pair, unsigned packets)
 {
     struct match_key keys[CLS_BURST];
@@ -326,10 +332,10 @@ static void check(const struct pair *pair, unsigned packets)
         for (unsigned i = 0; i < n; i++)
             keys[i] = make_packet(pair);
         assert_true(same(pair, pair->version, keys, n, orders));
-        if (!strcmp(stats.structure, "acl")) {
-            seen.acl += n;
-            seen.changed += stats.delta ? n : 0;
-        }
+        seen.changed += is_compiled(&stats) && stats.delta ? n : 0;
+        seen.vectors += !strcmp(stats.structure, "vectors") ? n : 0;
+        seen.many += !strcmp(stats.structure, "vectors") && stats.rules > MANY ? n : 0;
+        seen.tries += !strcmp(stats.structure, "acl") ? n : 0;
         // By a fine sieve.
         if (!strcmp(stats.structure, "hash") && pair->style == STYLE_PREFIXES && stats.rules >= 100)
             seen.prefixes += n;
@@ -371,7 +377,7 @@ static void check_behind(struct pair *pair)
     assert_true(same(pair, pair->version, keys, CLS_BURST, after));
     cls_stats(pair->cls, &stats);
     for (unsigned i = 0; i < CLS_BURST; i++)
-        seen.dead += stats.delta && !strcmp(stats.structure, "acl") && before[i] != after[i];
+        seen.dead += stats.delta && is_compiled(&stats) && before[i] != after[i];
 }
 
 static struct pair *pair_new(void)
@@ -407,6 +413,12 @@ static void check_set(unsigned packets)
 
     if (pair->style == STYLE_PREFIXES)
         n += 150; // enough for a fine sieve
+    // Tries of very many take long.
+    cls_vectors_rules = random_below(2) ? MANY : 0;
+    if (pair->style && build && !random_below(8)) {
+        n += MANY;
+        cls_vectors_rules = RULES_MAX_OF_SET;
+    }
     // However little there is to win.
     cls_acl_worth = build ? 0 : WORTH;
 
@@ -450,11 +462,15 @@ static void agrees_with_libopenvswitch(void **state)
     (void)state;
     for (unsigned i = 0; i < sets; i++)
         check_set(packets);
-    print_message("# %u rule sets, %lu packets, %lu hits; %lu with an acl, %lu of them with "
-                  "changes, %lu behind a removed rule; %lu with many prefixes\n",
-                  sets, seen.packets, seen.hits, seen.acl, seen.changed, seen.dead, seen.prefixes);
+    print_message("# %u rule sets, %lu packets, %lu hits; %lu with vectors, %lu of them of many "
+                  "rules, %lu with tries; %lu of all these with changes, %lu behind a removed "
+                  "rule; %lu with many prefixes\n",
+                  sets, seen.packets, seen.hits, seen.vectors, seen.many, seen.tries, seen.changed,
+                  seen.dead, seen.prefixes);
     assert_true(seen.hits > seen.packets / 4);
-    assert_true(seen.acl > seen.packets / 8);
+    assert_true(seen.vectors > seen.packets / 20);
+    assert_true(seen.many > 0);
+    assert_true(seen.tries > seen.packets / 40);
     assert_true(seen.changed > seen.packets / 20);
     assert_true(seen.dead > sets);
     assert_true(seen.prefixes > 0);

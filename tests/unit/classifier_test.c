@@ -230,7 +230,7 @@ static void keeps_a_large_mask_out_of_the_acl(void **state)
         cls_poll(cls);
         cls_stats(cls, &stats);
     } while (!stats.builds);
-    assert_string_equal(stats.structure, "acl");
+    assert_string_equal(stats.structure, "vectors");
     check_all(cls, rules, n);
     for (unsigned i = 0; i < LARGE; i += 3)
         cls_remove(cls, rules[i]);
@@ -445,16 +445,109 @@ static void shares_its_budget(void **state)
     cls_free(cls[1]);
 }
 
-// Rules that rte_acl would take too much memory for stay in hash tables.
-static void refuses_a_build(void **state)
+static void until_structure(struct classifier *cls, const char *structure)
+{
+    struct classifier_stats stats;
+    unsigned turns = 0;
+
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+        assert_true(++turns < 60000);
+    } while (strcmp(stats.structure, structure) != 0);
+}
+
+// Many rules are vectors at first and then tries; if many change, vectors again.
+static void compiles_in_two_steps(void **state)
+{
+    static struct cls_rule rules[2600], *all[RTE_DIM(rules)];
+    struct classifier *cls = new_classifier();
+    struct classifier_stats stats;
+    unsigned n = 1500;
+
+    (void)state;
+    cls_acl_worth = 0;
+    for (unsigned i = 0; i < RTE_DIM(rules); i++) {
+        random_rule(&rules[i], (uint64_t)random_below(1000) << 32 | i);
+        rules[i].add_version = 0;
+        if (i < n)
+            insert(cls, &rules[i]);
+        all[i] = &rules[i];
+    }
+    until_structure(cls, "vectors");
+    check_all(cls, all, n);
+    until_structure(cls, "acl");
+    check_all(cls, all, n);
+    cls_stats(cls, &stats);
+    assert_int_equal(stats.builds, 2);
+    assert_int_equal(stats.delta, 0);
+    for (; n < RTE_DIM(rules); n++)
+        insert(cls, &rules[n]);
+    check_all(cls, all, n);
+    until_structure(cls, "vectors");
+    check_all(cls, all, n);
+    until_structure(cls, "acl");
+    check_all(cls, all, n);
+    for (; n > 600; n--)
+        cls_remove(cls, &rules[n - 1]);
+    until_structure(cls, "vectors");
+    check_all(cls, all, n);
+    // So few stay vectors.
+    while (cls_poll(cls))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    cls_stats(cls, &stats);
+    assert_string_equal(stats.structure, "vectors");
+    assert_int_equal(stats.builds, 5);
+    while (n)
+        cls_remove(cls, &rules[--n]);
+    cls_free(cls);
+}
+
+// What vectors have no room for stays in hash tables.
+static void refuses_vectors(void **state)
+{
+    static struct cls_rule rules[300], *all[RTE_DIM(rules)];
+    struct budget budget = {.max = 512 << 10}; // a sieve and vectors take 16 KiB a byte each
+    struct classifier *cls = cls_new("t", &budget);
+    struct classifier_stats stats;
+    unsigned turns = 0;
+
+    (void)state;
+    cls_acl_worth = 0;
+    for (unsigned i = 0; i < RTE_DIM(rules); i++) {
+        random_rule(&rules[i], i);
+        rules[i].add_version = 0;
+        insert(cls, &rules[i]);
+        all[i] = &rules[i];
+    }
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+        assert_true(++turns < 60000);
+    } while (!stats.refused_bytes || stats.compiling);
+    assert_string_equal(stats.structure, "hash");
+    assert_true(stats.refused_bytes < budget.max);
+    check_all(cls, all, RTE_DIM(rules));
+    for (unsigned i = 0; i < RTE_DIM(rules); i++)
+        cls_remove(cls, &rules[i]);
+    cls_free(cls);
+    assert_int_equal(budget.used, 0);
+}
+
+// Rules that rte_acl would take too much memory for stay vectors.
+static void refuses_tries(void **state)
 {
     static struct cls_rule rules[300];
     struct budget budget = {.max = 2 << 20}; // 8 MiB for a build: about 120 rules
     struct classifier *cls = cls_new("t", &budget);
     struct classifier_stats stats;
+    unsigned few = cls_vectors_rules;
 
     (void)state;
     cls_acl_worth = 0;
+    cls_vectors_rules = 0;
     for (unsigned i = 0; i < RTE_DIM(rules); i++) {
         random_rule(&rules[i], i);
         insert(cls, &rules[i]);
@@ -464,22 +557,18 @@ static void refuses_a_build(void **state)
         cls_poll(cls);
         cls_stats(cls, &stats);
     } while (!stats.refused_bytes || stats.compiling);
-    assert_string_equal(stats.structure, "hash");
-    assert_false(stats.compiling);
+    assert_string_equal(stats.structure, "vectors");
     assert_int_equal(stats.refused_bytes, 8 << 20);
     for (unsigned i = 60; i < RTE_DIM(rules); i++)
         cls_remove(cls, &rules[i]);
     // It tries again, a second later.
-    do {
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-        cls_poll(cls);
-        cls_stats(cls, &stats);
-    } while (!stats.builds || stats.compiling);
-    assert_string_equal(stats.structure, "acl");
+    until_structure(cls, "acl");
+    cls_stats(cls, &stats);
     assert_int_equal(stats.refused_bytes, 0);
     for (unsigned i = 0; i < 60; i++)
         cls_remove(cls, &rules[i]);
     cls_free(cls);
+    cls_vectors_rules = few;
     assert_int_equal(budget.used, 0);
 }
 
@@ -499,7 +588,9 @@ int main(void)
         cmocka_unit_test(says_what_it_is),
         cmocka_unit_test(keeps_to_its_budget),
         cmocka_unit_test(shares_its_budget),
-        cmocka_unit_test(refuses_a_build),
+        cmocka_unit_test(compiles_in_two_steps),
+        cmocka_unit_test(refuses_vectors),
+        cmocka_unit_test(refuses_tries),
     };
 
     random_begin();

@@ -203,8 +203,10 @@ static void finds_the_rule_of_its_version(void **state)
         }
         cls_poll(cls);
         // Builds begin when it is quiet, too.
-        if (!random_below(500))
+        if (!random_below(500)) {
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+            cls_vectors_rules = random_below(2) ? UINT32_MAX : 0;
+        }
         cls_stats(cls, &stats);
         took = (double)(rte_rdtsc() - start) / (double)dp.tsc_hz;
         enough = stats.builds >= BUILDS && version > VERSIONS &&
