@@ -66,16 +66,20 @@ struct port {
     struct dp_port_info info;
 };
 
-struct poll_entry {
-    struct port *port;
-    uint16_t queue;
-    uint16_t empty; // polls in a row that found nothing; the worker's own
-};
-
-// What a worker polls. The control thread never changes it once published.
+// What a worker polls, in groups of as many queues as a word has bits. The control thread never
+// changes it once published.
+#define POLL_GROUP 64
 struct poll_list {
     unsigned n;
-    struct poll_entry entry[];
+    struct poll_group {
+        uint64_t used; // which entries there are
+        uint64_t loud; // which are polled at each turn; the worker's own
+        struct poll_entry {
+            struct port *port;
+            uint16_t queue;
+            uint16_t empty; // polls in a row that found nothing; the worker's own
+        } entry[POLL_GROUP];
+    } group[];
 };
 
 // A forward rule compiled: what becomes of a packet with its destination.

@@ -11,6 +11,7 @@
 
 #include <rte_lcore.h>
 #include <rte_pause.h>
+#include <rte_prefetch.h>
 
 #include "dataplane/policy_actions.h"
 
@@ -33,32 +34,41 @@ static void input(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, un
 
 // Under load, a queue that found nothing so often in a row is polled only every QUIET_TURNS turns:
 // most of hundreds of pods are silent most of the time.
-#define QUIET_POLLS 64
-#define QUIET_TURNS 16
+#define QUIET_POLLS   64
+#define QUIET_TURNS   16
+#define EACH_16TH_BIT UINT64_C(0x0001000100010001)
+
+static unsigned receive_queue(struct worker *w, struct poll_group *group, unsigned i)
+{
+    struct poll_entry *entry = &group->entry[i];
+    struct rte_mbuf *mbufs[BURST];
+    struct burst b;
+    unsigned n = port_rx(entry->port, entry->queue, mbufs, BURST);
+
+    if (!n) {
+        if (entry->empty < QUIET_POLLS && ++entry->empty == QUIET_POLLS)
+            group->loud &= ~(UINT64_C(1) << i);
+        return 0;
+    }
+    entry->empty = 0;
+    group->loud |= UINT64_C(1) << i;
+    b.port = entry->port;
+    input(w, &b, mbufs, n);
+    w->stats.bursts++;
+    return n;
+}
 
 static unsigned receive(struct worker *w, bool all)
 {
     struct poll_list *polls = load_acquire(&w->polls);
-    struct rte_mbuf *mbufs[BURST];
-    struct burst b;
+    uint64_t quiet_too = all ? ~UINT64_C(0) : EACH_16TH_BIT << w->stats.polls % QUIET_TURNS;
     unsigned total = 0;
 
-    for (unsigned i = 0; i < polls->n; i++) {
-        struct poll_entry *entry = &polls->entry[i];
-        unsigned n;
+    for (unsigned g = 0; g * POLL_GROUP < polls->n; g++) {
+        struct poll_group *group = &polls->group[g];
 
-        if (!all && entry->empty == QUIET_POLLS && (w->stats.polls + i) % QUIET_TURNS)
-            continue;
-        n = port_rx(entry->port, entry->queue, mbufs, BURST);
-        if (!n) {
-            entry->empty += entry->empty < QUIET_POLLS;
-            continue;
-        }
-        entry->empty = 0;
-        b.port = entry->port;
-        input(w, &b, mbufs, n);
-        w->stats.bursts++;
-        total += n;
+        for (uint64_t due = group->used & (group->loud | quiet_too); due; due &= due - 1)
+            total += receive_queue(w, group, (unsigned)__builtin_ctzll(due));
     }
     w->stats.packets += total;
     return total;
@@ -67,8 +77,11 @@ static unsigned receive(struct worker *w, bool all)
 static unsigned receive_ring(struct worker *w, struct rte_ring *ring)
 {
     struct rte_mbuf *mbufs[BURST];
-    unsigned n = rte_ring_dequeue_burst(ring, (void **)mbufs, BURST, NULL);
+    unsigned n;
 
+    if (likely(rte_ring_empty(ring)))
+        return 0;
+    n = rte_ring_dequeue_burst(ring, (void **)mbufs, BURST, NULL);
     for (unsigned i = 0; i < n; i++) {
         uint16_t out = mbufs[i]->hash.usr & 0xffff;
         const struct port *port = load_acquire(&dp.ports[out]);
@@ -93,10 +106,23 @@ static unsigned receive_inbox(struct worker *w)
     return n + receive_ring(w, w->inbox);
 }
 
+// What it takes to send by a port: of many ports, the nearest cache does not hold it all.
+static inline void fetch_port(const struct worker *w, uint16_t out)
+{
+    const struct port *port = load_acquire(&dp.ports[out]);
+
+    rte_prefetch0(port);
+    rte_prefetch0(RTE_PTR_ADD(port, RTE_CACHE_LINE_SIZE));
+    rte_prefetch0(&w->counters[out].tx_packets);
+}
+
 static void flush(struct worker *w)
 {
-    for (unsigned i = 0; i < w->n_dirty; i++)
+    for (unsigned i = 0; i < w->n_dirty; i++) {
+        if (i + 2 < w->n_dirty)
+            fetch_port(w, w->dirty[i + 2]);
         tx_flush(w, w->dirty[i]);
+    }
     w->n_dirty = 0;
 }
 
@@ -270,7 +296,8 @@ int workers_assign(bool wait)
         for (unsigned q = 0; dp.ports[no] && q < dp.ports[no]->info.n_rxq; q++)
             n[dp.ports[no]->rxq_worker[q]]++;
     for (unsigned i = 0; i < dp.n_workers; i++) {
-        lists[i] = calloc(1, sizeof *lists[i] + n[i] * sizeof lists[i]->entry[0]);
+        lists[i] = calloc(1, sizeof *lists[i] + RTE_ALIGN(n[i], (unsigned)POLL_GROUP) / POLL_GROUP *
+                                                    sizeof lists[i]->group[0]);
         deep[i] = dp.n_workers == 1; // several hand over to each other without a wake
         if (!lists[i]) {
             while (i--)
@@ -283,8 +310,12 @@ int workers_assign(bool wait)
 
         for (unsigned q = 0; port && q < port->info.n_rxq; q++) {
             struct poll_list *list = lists[port->rxq_worker[q]];
+            struct poll_group *group = &list->group[list->n / POLL_GROUP];
+            unsigned at = list->n++ % POLL_GROUP;
 
-            list->entry[list->n++] = (struct poll_entry){.port = port, .queue = (uint16_t)q};
+            group->entry[at] = (struct poll_entry){.port = port, .queue = (uint16_t)q};
+            group->used |= UINT64_C(1) << at;
+            group->loud = group->used;
             deep[port->rxq_worker[q]] &= port->xdp != NULL;
         }
     }
