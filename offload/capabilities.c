@@ -75,8 +75,8 @@ static void build(const struct probe *probe, uint16_t ethdev, struct flow *flow)
     flow_end(flow);
 }
 
-// Is one rule taken for all IPv4 fragments? Of rules by templates none is: a template has the masks,
-// a rule one value for each, and mlx5 does not even say that it reads no `last`.
+// Is one rule taken for all IPv4 fragments? Of rules by templates none is: a template has the
+// masks, a rule one value for each, and mlx5 does not even say that it reads no `last`.
 static int ask_range(const struct nic *nic, bool by_templates, struct rte_flow_error *error)
 {
     struct flow flow;
