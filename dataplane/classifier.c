@@ -41,6 +41,8 @@
 // a kind take half of the time at most.
 #define QUIET_US 5000
 #define WAIT_US  200000
+// After tries that were given up no others are begun for this long.
+#define ABANDONED_US 1000000
 // Hash tables are sorted again, and emptied ones freed, that often at most.
 #define TIDY_US 20000
 
@@ -390,7 +392,7 @@ static void build_start(struct classifier *cls)
         mask_table_pin(acl->direct[i], 1);
     acl_copy(cls, acl, job->sources);
     job->acl = acl;
-    acl->is_tries = tries_next(cls, acl->n_rules);
+    acl->is_tries = job->is_tries = tries_next(cls, acl->n_rules);
     cls->first_change_us = cls->last_change_us = 0;
     cls->tries_due = false;
     // Beside the acl that it replaces; half of what there is without that is for others.
@@ -473,8 +475,13 @@ bool cls_poll(struct classifier *cls)
     if (!acl_collect(cls, false))
         return true;
     if (cls->job) {
-        if (acl_job_done(cls->job))
+        if (acl_job_done(cls->job)) {
             build_finish(cls);
+        } else if (cls->job->is_tries && !tries_next(cls, cls->job->acl->n_rules)) {
+            // They would be old when they are there. Vectors are sooner.
+            build_not_within(cls, cls->job->acl, ABANDONED_US);
+            build_abandon(cls);
+        }
         return true;
     }
     if (!cls->first_change_us && !cls->tries_due)

@@ -74,10 +74,9 @@ void cls_lookup(const struct classifier *cls, uint64_t version,
 struct classifier_stats {
     const char *structure; // "empty", "exact", "hash" (by many masks), "vectors", "acl"
     uint32_t rules, masks;
-    uint32_t
-        delta; // rules that are not yet in the vectors or acl, and rules removed that still are
+    uint32_t delta; // rules that are not yet in what is compiled, and rules removed that still are
     uint64_t bytes;
-    bool compiling; // to an acl, in the background
+    bool compiling; // in the background
     uint64_t builds, build_us_last;
     uint64_t refused_bytes; // the last build would have taken more; 0: there was room
 };

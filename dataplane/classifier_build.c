@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The thread that builds acls, one after another, and frees them. It runs where the control thread
-// may run, when nothing else wants to, and touches no rules: a build works on a copy.
+// The threads that build acls, one after another, and free them: one for vectors, that they need
+// not wait for tries, which the other builds. They run where the control thread may run, when
+// nothing else wants to, and touch no rules: a build works on a copy.
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,15 +14,18 @@
 
 #include "dataplane/classifier_internal.h"
 
-static struct {
-    pthread_mutex_t mutex;
+// A thread and what it has to do.
+struct builder {
     pthread_cond_t work;
-    bool started, stopped, running;
+    bool started, running;
     struct acl_job *first, **last;
-} builds = {
-    .mutex = PTHREAD_MUTEX_INITIALIZER,
-    .work = PTHREAD_COND_INITIALIZER,
-    .last = &builds.first,
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool stopped;
+static struct builder builders[] = {
+    {.work = PTHREAD_COND_INITIALIZER, .last = &builders[0].first},
+    {.work = PTHREAD_COND_INITIALIZER, .last = &builders[1].first},
 };
 
 static uint64_t now_us(void)
@@ -68,42 +72,42 @@ static void job_run(struct acl_job *job)
 
 static void *build_main(void *arg)
 {
+    struct builder *builder = arg;
     struct acl_job *job;
     bool abandoned;
 
-    (void)arg;
     pthread_setname_np(pthread_self(), "sluice-build");
     // Of this thread only, on Linux.
     setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
-    pthread_mutex_lock(&builds.mutex);
+    pthread_mutex_lock(&mutex);
     for (;;) {
-        while (!builds.first || builds.stopped)
-            pthread_cond_wait(&builds.work, &builds.mutex);
-        job = builds.first;
-        builds.first = job->next;
-        if (!builds.first)
-            builds.last = &builds.first;
+        while (!builder->first || stopped)
+            pthread_cond_wait(&builder->work, &mutex);
+        job = builder->first;
+        builder->first = job->next;
+        if (!builder->first)
+            builder->last = &builder->first;
         abandoned = job->abandoned;
-        builds.running = true;
-        pthread_mutex_unlock(&builds.mutex);
+        builder->running = true;
+        pthread_mutex_unlock(&mutex);
 
         if (!abandoned)
             job_run(job);
 
-        pthread_mutex_lock(&builds.mutex);
+        pthread_mutex_lock(&mutex);
         abandoned = job->abandoned;
         store_release(&job->done, true);
         if (abandoned) {
-            pthread_mutex_unlock(&builds.mutex);
+            pthread_mutex_unlock(&mutex);
             job_free(job);
-            pthread_mutex_lock(&builds.mutex);
+            pthread_mutex_lock(&mutex);
         }
-        builds.running = false;
+        builder->running = false;
     }
     return NULL;
 }
 
-static int thread_start(void)
+static int thread_start(struct builder *builder)
 {
     sigset_t all, before;
     pthread_t thread;
@@ -112,7 +116,7 @@ static int thread_start(void)
     // Signals are the control thread's.
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    ret = pthread_create(&thread, NULL, build_main, NULL);
+    ret = pthread_create(&thread, NULL, build_main, builder);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (ret)
         return -EAGAIN;
@@ -122,19 +126,20 @@ static int thread_start(void)
 
 int acl_job_start(struct acl_job *job)
 {
+    struct builder *builder = &builders[job->is_tries];
     int ret = 0;
 
-    pthread_mutex_lock(&builds.mutex);
-    if (!builds.started)
-        ret = thread_start();
+    pthread_mutex_lock(&mutex);
+    if (!builder->started)
+        ret = thread_start(builder);
     if (!ret) {
-        builds.started = true;
+        builder->started = true;
         job->next = NULL;
-        *builds.last = job;
-        builds.last = &job->next;
-        pthread_cond_signal(&builds.work);
+        *builder->last = job;
+        builder->last = &job->next;
+        pthread_cond_signal(&builder->work);
     }
-    pthread_mutex_unlock(&builds.mutex);
+    pthread_mutex_unlock(&mutex);
     return ret;
 }
 
@@ -145,14 +150,24 @@ bool acl_job_done(const struct acl_job *job)
 
 void acl_job_abandon(struct acl_job *job)
 {
-    bool requeue;
+    struct builder *builder = &builders[job->is_tries];
+    struct acl_job **at = &builder->first;
+    bool waiting, done;
 
-    pthread_mutex_lock(&builds.mutex);
-    requeue = job->done;
+    pthread_mutex_lock(&mutex);
+    while (*at && *at != job)
+        at = &(*at)->next;
+    waiting = *at;
+    if (waiting) {
+        *at = job->next;
+        if (!*at)
+            builder->last = at;
+    }
+    done = job->done;
     job->abandoned = true;
-    pthread_mutex_unlock(&builds.mutex);
-    // The thread frees it when it comes to it; one that is done it has to come to again.
-    if (requeue && acl_job_start(job))
+    pthread_mutex_unlock(&mutex);
+    // The thread frees what it is at; what is done it has to come to again.
+    if (waiting || (done && acl_job_start(job)))
         job_free(job);
 }
 
@@ -162,6 +177,7 @@ void acl_free_later(struct acl *acl)
 
     if (job) {
         job->acl = acl;
+        job->is_tries = acl->is_tries;
         job->abandoned = true;
     }
     if (!job || acl_job_start(job)) {
@@ -174,9 +190,9 @@ bool cls_stop(void)
 {
     bool running;
 
-    pthread_mutex_lock(&builds.mutex);
-    builds.stopped = true;
-    running = builds.running;
-    pthread_mutex_unlock(&builds.mutex);
+    pthread_mutex_lock(&mutex);
+    stopped = true;
+    running = builders[0].running || builders[1].running;
+    pthread_mutex_unlock(&mutex);
     return !running;
 }

@@ -138,18 +138,20 @@ size_t vectors_size(const struct vectors *vectors);
 void vectors_lookup(const struct vectors *vectors, const struct match_key *const keys[], unsigned n,
                     uint32_t numbers[]);
 
-// classifier_build.c: one thread for all classifiers, which builds one acl after another.
+// classifier_build.c: for all classifiers a thread that builds vectors, one after another, and one
+// for tries.
 struct acl_job {
     struct acl_job *next;
     struct acl *acl;
     struct acl_source *sources; // [acl->n_rules]
     size_t max_bytes;
+    bool is_tries; // the acl
     int result;
     uint64_t us; // how long it took
     bool done;
     bool abandoned; // nobody waits for it: the thread frees it
 };
-// Hands a job to the thread, which is started at the first. -EAGAIN: there can be none.
+// Hands a job to its thread, which is started at the first. -EAGAIN: there can be none.
 int acl_job_start(struct acl_job *job);
 bool acl_job_done(const struct acl_job *job);
 // Frees a job that is not wanted any more, started or done, with its acl.

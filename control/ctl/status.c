@@ -55,7 +55,7 @@ static void print_openflow(const struct json *openflow)
         if (value_bool(table, "compiling"))
             printf(", being compiled");
         if (value_number(table, "refused_bytes"))
-            printf(", not compiled: that takes more than %.1f MiB",
+            printf(", not compiled further: that takes more than %.1f MiB",
                    (double)value_number(table, "refused_bytes") / MIB);
         putchar('\n');
     }

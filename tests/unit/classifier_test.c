@@ -487,6 +487,19 @@ static void compiles_in_two_steps(void **state)
     check_all(cls, all, n);
     until_structure(cls, "vectors");
     check_all(cls, all, n);
+    // While tries are built, which are given up for it.
+    do {
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+    } while (!stats.compiling);
+    for (; n > 1200; n--)
+        cls_remove(cls, &rules[n - 1]);
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        cls_poll(cls);
+        cls_stats(cls, &stats);
+    } while (stats.delta);
+    check_all(cls, all, n);
     until_structure(cls, "acl");
     check_all(cls, all, n);
     for (; n > 600; n--)
@@ -498,7 +511,6 @@ static void compiles_in_two_steps(void **state)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     cls_stats(cls, &stats);
     assert_string_equal(stats.structure, "vectors");
-    assert_int_equal(stats.builds, 5);
     while (n)
         cls_remove(cls, &rules[--n]);
     cls_free(cls);
