@@ -48,7 +48,7 @@ static struct config config = {.n_ranges = 4, .mtu = 1500};
 static struct rte_ring *in[PORTS + 1], *out[PORTS + 1];
 static struct rte_mempool *pool;
 static uint64_t random_state, injected;
-static bool planted; // see test_planted
+static bool planted, planted_fragments; // see test_planted, test_planted_fragments
 static const char *nic_mode = "ideal";
 
 bool __real_plan_overlaps(const struct plan_node *, enum plan_side, plan_visit *, void *);
@@ -58,6 +58,19 @@ bool __wrap_plan_overlaps(const struct plan_node *of, enum plan_side side, plan_
                           void *arg)
 {
     return (planted && side != PLAN_SAME) || __real_plan_overlaps(of, side, visit, arg);
+}
+
+int __real_nic_add_exceptions(struct nic *, enum flow_exceptions, const char **,
+                              struct rte_flow_error *);
+int __wrap_nic_add_exceptions(struct nic *, enum flow_exceptions, const char **,
+                              struct rte_flow_error *);
+
+int __wrap_nic_add_exceptions(struct nic *nic, enum flow_exceptions kind, const char **what,
+                              struct rte_flow_error *error)
+{
+    if (planted_fragments && kind != FLOW_EXCEPTIONS_ALWAYS)
+        return 0;
+    return __real_nic_add_exceptions(nic, kind, what, error);
 }
 
 static unsigned any(unsigned n)
@@ -899,12 +912,37 @@ static void test_planted(void **state)
     assert_int_not_equal(differing, 0);
 }
 
+// Fragments of a packet with these ports are software's, and without the exceptions go by the
+// rules below, which let them pass.
+static void test_planted_fragments(void **state)
+{
+    static struct set set = {
+        .n_policy = 1, .miss_normal = true, .members = 3, .masked = true, .limits = "rules=0"};
+    struct rule *rule = &set.policy[0];
+
+    (void)state;
+    *rule = (struct rule){.table = RULE_TABLE_POLICY, .priority = 10};
+    rule->match.spec.eth_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
+    rule->match.mask.eth_type = 0xffff;
+    rule->match.spec.ip_proto = IPPROTO_UDP;
+    rule->match.mask.ip_proto = 0xff;
+    rule->match.mask.l4_dst = RTE_BE16(1); // even ports; later fragments have 0
+    rule_add_action(rule, (struct action){.type = ACTION_DROP});
+    for (unsigned port = POD0; port <= PORTS; port++)
+        set.pod[port] = true;
+    assert_int_equal(differences(&set, 1000, true), 0);
+    planted_fragments = true;
+    assert_int_not_equal(differences(&set, 1000, false), 0);
+    planted_fragments = false;
+}
+
 // One argument: net_esw's mode.
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_planted_fragments),
         cmocka_unit_test(test_faults),
     };
 
