@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon on net_esw, the SmartNIC in software: pods on VFs, rules in the NIC. Makes a small network of its own: a
-# node, two ToRs, two pods.
+# node, two ToRs, two pods. SLUICE_PLUGIN: net_esw, for a daemon that does not have it built in (scripts/net-esw-so).
 # shellcheck disable=SC2317 # functions that check calls
 . "$(dirname "$0")/lib.sh"
 
@@ -75,7 +75,8 @@ socket: {path: $dir/control.sock}
 state: $dir/state.db
 EOT
 	start_process "$dir/daemon.pid" "$dir/daemon.log" \
-		ip netns exec "$node" "$(binary sluiced)" --config "$dir/sluice.yaml"
+		ip netns exec "$node" env ${SLUICE_PLUGIN:+LD_PRELOAD="$SLUICE_PLUGIN"} "$(binary sluiced)" \
+		--config "$dir/sluice.yaml"
 	wait_until 60 ctl status
 }
 
