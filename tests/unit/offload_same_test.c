@@ -89,6 +89,22 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Whatever is waited for, a test that waits in vain says what for before it is killed.
+static void nap_since(uint64_t begin_ms, const char *what)
+{
+    if (now_ms() - begin_ms > 60000)
+        fail_msg("%s: %s", what, control("status"));
+    nap();
+}
+
 static struct in6_addr ip(const char *text)
 {
     struct in6_addr address = IN6ADDR_ANY_INIT;
@@ -616,13 +632,14 @@ static void any_packet(struct packet *packet, uint32_t id)
 
 static void inject(const struct packet *packet)
 {
+    uint64_t begin = now_ms();
     struct rte_mbuf *mbuf;
 
     while (!(mbuf = rte_pktmbuf_alloc(pool)))
-        nap();
+        nap_since(begin, "no buffer came back");
     memcpy(rte_pktmbuf_append(mbuf, packet->len), packet->frame, packet->len);
     while (rte_ring_enqueue(in[packet->port], mbuf))
-        nap();
+        nap_since(begin, "net_esw takes no packets");
     injected++;
 }
 
@@ -653,13 +670,11 @@ static bool is_settled(void)
 
 static void collect(struct outcome *outcomes, uint32_t first, unsigned n)
 {
+    uint64_t begin = now_ms();
     struct rte_mbuf *mbuf;
 
-    for (unsigned i = 0; !is_settled(); i++) {
-        if (i > 600000)
-            fail_msg("not settled: %s", control("status"));
-        nap();
-    }
+    while (!is_settled())
+        nap_since(begin, "packets are under way for ever");
     for (uint16_t port = 1; port <= PORTS; port++) {
         while (rte_ring_dequeue(out[port], (void **)&mbuf) == 0) {
             const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
@@ -811,14 +826,6 @@ static void test_same(void **state)
         assert_int_not_equal(n_ports_by_bits, 0);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static uint64_t n_found(void)
 {
     struct offload_status status;
@@ -879,7 +886,10 @@ static void test_faults(void **state)
         }
         found[n_done] = (int)(now_ms() - begin);
         assert_int_equal(offload_settle(true, 60000), 0);
-        repaired[n_done++] = (int)(now_ms() - begin);
+        repaired[n_done] = (int)(now_ms() - begin);
+        print_message("%s: found after %d ms, repaired after %d ms\n", fault, found[n_done],
+                      repaired[n_done]);
+        n_done++;
         play(packets, with, n);
         assert_memory_equal(alone, with, n * sizeof(*alone));
     }
