@@ -219,7 +219,8 @@ void forward_table_memory(struct dp_memory *memory);
 
 // parse.c: takes the frames of one port; IPv4 and IPv6 to route go into the burst, IPv4 of a
 // guarded port past its guard; the rest is seen to.
-void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n);
+void parse(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf **mbufs,
+           unsigned n);
 // The same for one frame that was parsed before as something else, and counted then.
 void parse_again(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf *m);
 // Is the IPv4 or IPv6 header (`type`) at offset l3 sound, and the transport header that follows it

@@ -363,11 +363,13 @@ static inline uint64_t parse_frames(struct worker *w, struct burst *b, struct rt
     return bytes;
 }
 
-void parse(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
+void parse(struct worker *w, struct burst *b, struct port *port, struct rte_mbuf **mbufs,
+           unsigned n)
 {
-    struct port_counters *counters = &w->counters[b->port->no];
+    struct port_counters *counters = &w->counters[port->no];
     uint64_t bytes;
 
+    b->port = port;
     for (unsigned i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
     counters->rx_packets += n;

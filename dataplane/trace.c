@@ -166,12 +166,12 @@ static bool uses_uplinks(const struct rule *rule)
 // As worker.c's input(), and says what came of each stage.
 static void run(struct worker *w, struct port *port, struct rte_mbuf *m)
 {
-    struct burst b = {.port = port};
+    struct burst b;
     const struct rule *rule;
 
     w->policy_version = load_acquire(&policy.version);
     note_headers(w, "frame", m, port->no);
-    parse(w, &b, &m, 1);
+    parse(w, &b, port, &m, 1);
     if (b.n4 + b.n6)
         trace_note(w, "parse: %s, sound", b.n4 ? "IPv4" : "IPv6");
     if (port->guarded && b.n4 + b.n6) {

@@ -19,17 +19,19 @@
 #define DEEP_SLEEP_MS 1000 // where all that is polled wakes the worker
 
 // A packet's whole way. What a stage drops, it counts.
-static void input(struct worker *w, struct burst *b, struct rte_mbuf **mbufs, unsigned n)
+static void input(struct worker *w, struct port *port, struct rte_mbuf **mbufs, unsigned n)
 {
+    struct burst b;
+
     // The operator's rules that this burst goes by, in all tables.
     w->policy_version = load_acquire(&policy.version);
-    parse(w, b, mbufs, n);
-    if (b->port->guarded)
-        guard6(w, b);
+    parse(w, &b, port, mbufs, n);
+    if (port->guarded)
+        guard6(w, &b);
     if (unlikely(w->policy_version))
-        policy_input(w, b);
-    forward4(w, b);
-    forward6(w, b);
+        policy_input(w, &b);
+    forward4(w, &b);
+    forward6(w, &b);
 }
 
 // Under load, a queue that found nothing so often in a row is polled only every QUIET_TURNS turns:
@@ -42,7 +44,6 @@ static unsigned receive_queue(struct worker *w, struct poll_group *group, unsign
 {
     struct poll_entry *entry = &group->entry[i];
     struct rte_mbuf *mbufs[BURST];
-    struct burst b;
     unsigned n = port_rx(entry->port, entry->queue, mbufs, BURST);
 
     if (!n) {
@@ -52,8 +53,7 @@ static unsigned receive_queue(struct worker *w, struct poll_group *group, unsign
     }
     entry->empty = 0;
     group->loud |= UINT64_C(1) << i;
-    b.port = entry->port;
-    input(w, &b, mbufs, n);
+    input(w, entry->port, mbufs, n);
     w->stats.bursts++;
     return n;
 }
