@@ -12,6 +12,7 @@
 
 #include "offload/engine.h"
 
+// Not while the engine's thread is busy: the queue is its own.
 static bool anything_to_do(void)
 {
     for (unsigned n = 0; n < engine.n_nics; n++) {
@@ -19,7 +20,8 @@ static bool anything_to_do(void)
             return true;
     }
     return engine.miss_normal == engine.miss_wanted_drop || !TAILQ_EMPTY(&engine.inbox) ||
-           !TAILQ_EMPTY(&engine.removed) || engine.any_port_changed || engine.new_nic;
+           !TAILQ_EMPTY(&engine.removed) || engine.any_port_changed || engine.new_nic ||
+           !TAILQ_EMPTY(&engine.queue);
 }
 
 // Under engine.lock.

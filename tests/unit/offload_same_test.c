@@ -834,6 +834,14 @@ static uint64_t n_found(void)
     return status.lost + status.altered + status.extra + status.resets;
 }
 
+static unsigned n_in_nic(void)
+{
+    unsigned n = 0;
+
+    assert_int_equal(sscanf(strstr(control("status"), "rules "), "rules %u", &n), 1);
+    return n;
+}
+
 static int compare_ms(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
@@ -859,7 +867,7 @@ static void test_faults(void **state)
     struct outcome *alone = calloc(n, sizeof(*alone)), *with = calloc(n, sizeof(*with));
     int *found = calloc(n_faults + 1, sizeof(*found));
     int *repaired = calloc(n_faults + 1, sizeof(*repaired));
-    unsigned n_done = 0;
+    unsigned n_done = 0, n_there;
     struct set set;
 
     (void)state;
@@ -873,6 +881,7 @@ static void test_faults(void **state)
     play(packets, alone, n);
     uninstall(&set);
     install(&set, CONFIG_OFFLOAD_AUTO);
+    n_there = n_in_nic();
     for (unsigned i = 0; i < n_faults; i++) {
         const char *fault = faults[any(RTE_DIM(faults))];
         uint64_t begin = now_ms(), before = n_found();
@@ -886,6 +895,7 @@ static void test_faults(void **state)
         }
         found[n_done] = (int)(now_ms() - begin);
         assert_int_equal(offload_settle(true, 60000), 0);
+        assert_int_equal(n_in_nic(), n_there);
         repaired[n_done] = (int)(now_ms() - begin);
         print_message("%s: found after %d ms, repaired after %d ms\n", fault, found[n_done],
                       repaired[n_done]);
