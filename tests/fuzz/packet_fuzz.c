@@ -169,9 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(w->punt_rate, 0, (NODE_PORTS + 1) * sizeof *w->punt_rate);
     memset(w->packet_in_rate, 0, (NODE_PORTS + 1) * sizeof *w->packet_in_rate);
     while ((n = read_burst(&data, &size, mbufs, &port)) > 0) {
-        struct burst b = {.port = dp.ports[port]};
-
-        input(w, &b, mbufs, n);
+        input(w, dp.ports[port], mbufs, n);
         receive_inbox(w);
         flush(w);
     }
